@@ -1,0 +1,28 @@
+//! The words of smartem, after OGC/ISO Observations & Measurements.
+//!
+//! - [`StationId`], [`Position`]: who measures, and where
+//! - [`Hour`], [`Period`]: when (always UTC, always half-open `[start, end)`)
+//! - [`raw`]: what a station sent, column by column, without losing anything
+//! - [`Observation`], [`Quality`]: a refined value with its unit, interval, counts and origin
+//! - [`Rejection`], [`Quarantine`]: what was refused, and why
+//! - [`Vocabulary`]: the indicators with their units, labels and colours
+//!
+//! This crate does no I/O, reads no clock and knows neither SQL nor HTTP.
+
+mod id;
+mod observation;
+mod place;
+pub mod raw;
+mod reject;
+mod time;
+mod vocabulary;
+
+pub use id::StationId;
+pub use observation::{Flag, Observation, Quality};
+pub use place::{Position, PositionSource};
+pub use reject::{Example, Quarantine, QuarantineReason, RejectReason, Rejection};
+pub use time::{Hour, Period, parse_timestamp};
+pub use vocabulary::{
+    Averaging, Closed, ColourClass, ColourScale, ColourStop, Indicator, Text, Vocabulary,
+    VocabularyError,
+};

@@ -1,0 +1,432 @@
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use crate::parse_timestamp;
+
+/// The samples of a record, one row for each element of its `timeseries` list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Samples {
+    rows: usize,
+    columns: Vec<Column>,
+    /// Rows that are not JSON objects, as JSON text, in order of row.
+    oddments: Vec<(u32, Box<str>)>,
+}
+
+/// One key of the samples, with a cell for each row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    name: Box<str>,
+    tags: Vec<Tag>,
+    /// The bits of an i64 or f64, or an offset and length into `texts`.
+    bits: Vec<u64>,
+    texts: String,
+}
+
+/// What a sample holds under a key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// The key is not in the sample.
+    Absent,
+    /// `null`
+    Null,
+    /// A JSON integer of 64 bits.
+    Integer(i64),
+    /// A JSON number with fraction or exponent that is finite as f64.
+    Real(f64),
+    /// A JSON string that is a time in the one canonical form, with its number of fractional digits.
+    Time(Timestamp, u8),
+    /// Any other JSON string, decoded.
+    Text(&'a str),
+    /// Anything else, as JSON text: `true`, lists, objects, numbers beyond 64 bits.
+    Json(&'a str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tag {
+    Absent,
+    Null,
+    Integer,
+    Real,
+    Time(u8),
+    Text,
+    Json,
+}
+
+impl Samples {
+    /// No rows, no columns.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// All columns, in order of first appearance.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The column of this key.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns
+            .iter()
+            .find(|column| column.name.as_ref() == name)
+    }
+
+    /// Rows that are not JSON objects, as JSON text.
+    pub fn oddments(&self) -> &[(u32, Box<str>)] {
+        &self.oddments
+    }
+
+    /// Whether the row is a JSON object.
+    pub fn is_object(&self, row: usize) -> bool {
+        !self.oddments.iter().any(|(odd, _)| *odd as usize == row)
+    }
+
+    /// The `timeseries` list as JSON text.
+    pub fn to_json(&self) -> String {
+        let mut out = String::from("[");
+        let mut oddments = self.oddments.iter().peekable();
+        for row in 0..self.rows {
+            if row > 0 {
+                out.push(',');
+            }
+            if let Some((_, json)) = oddments.next_if(|(odd, _)| *odd as usize == row) {
+                out.push_str(json);
+            } else {
+                self.write_row(row, &mut out);
+            }
+        }
+        out.push(']');
+        out
+    }
+
+    fn write_row(&self, row: usize, out: &mut String) {
+        out.push('{');
+        let mut first = true;
+        for column in &self.columns {
+            let cell = column.cell(row);
+            if cell == Cell::Absent {
+                continue;
+            }
+            if !std::mem::take(&mut first) {
+                out.push(',');
+            }
+            write_string(&column.name, out);
+            out.push(':');
+            cell.write_json(out);
+        }
+        out.push('}');
+    }
+
+    /// Puts columns together again, for stores. All columns must have `rows` cells.
+    pub fn from_columns(
+        rows: usize,
+        columns: Vec<Column>,
+        oddments: Vec<(u32, Box<str>)>,
+    ) -> Option<Self> {
+        let complete = columns.iter().all(|column| column.tags.len() == rows);
+        let inside = oddments.iter().all(|(row, _)| (*row as usize) < rows);
+        (complete && inside).then_some(Self {
+            rows,
+            columns,
+            oddments,
+        })
+    }
+}
+
+impl Column {
+    /// A column without cells.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            tags: Vec::new(),
+            bits: Vec::new(),
+            texts: String::new(),
+        }
+    }
+
+    /// The key.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of cells.
+    pub fn len(&self) -> usize {
+        self.tags.len()
+    }
+
+    /// Whether there are no cells.
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+    }
+
+    /// The cell of a row; absent beyond the last one.
+    pub fn cell(&self, row: usize) -> Cell<'_> {
+        let (Some(tag), Some(bits)) = (self.tags.get(row), self.bits.get(row)) else {
+            return Cell::Absent;
+        };
+        match tag {
+            Tag::Absent => Cell::Absent,
+            Tag::Null => Cell::Null,
+            Tag::Integer => Cell::Integer(bits.cast_signed()),
+            Tag::Real => Cell::Real(f64::from_bits(*bits)),
+            Tag::Time(digits) => Cell::Time(timestamp(bits.cast_signed()), *digits),
+            Tag::Text => Cell::Text(self.text(*bits)),
+            Tag::Json => Cell::Json(self.text(*bits)),
+        }
+    }
+
+    fn text(&self, bits: u64) -> &str {
+        let (start, length) = ((bits >> 32) as usize, (bits & 0xFFFF_FFFF) as usize);
+        &self.texts[start..start + length]
+    }
+
+    /// Appends a cell.
+    pub fn push(&mut self, cell: Cell<'_>) {
+        let (tag, bits) = match cell {
+            Cell::Absent => (Tag::Absent, 0),
+            Cell::Null => (Tag::Null, 0),
+            Cell::Integer(value) => (Tag::Integer, value.cast_unsigned()),
+            Cell::Real(value) => (Tag::Real, value.to_bits()),
+            Cell::Time(time, digits) => match i64::try_from(time.as_nanosecond()) {
+                Ok(nanoseconds) => (Tag::Time(digits), nanoseconds.cast_unsigned()),
+                Err(_) => (Tag::Text, self.keep(&canonical_time(time, digits))),
+            },
+            Cell::Text(text) => (Tag::Text, self.keep(text)),
+            Cell::Json(json) => (Tag::Json, self.keep(json)),
+        };
+        self.tags.push(tag);
+        self.bits.push(bits);
+    }
+
+    fn keep(&mut self, text: &str) -> u64 {
+        let start = self.texts.len() as u64;
+        self.texts.push_str(text);
+        (start << 32) | text.len() as u64
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.tags.truncate(rows);
+        self.bits.truncate(rows);
+    }
+}
+
+impl Cell<'_> {
+    /// Whether there is no reading: the key is absent or null.
+    pub fn is_absent(self) -> bool {
+        matches!(self, Cell::Absent | Cell::Null)
+    }
+
+    /// The number, when it is a finite JSON number (R4.2).
+    pub fn number(self) -> Option<f64> {
+        match self {
+            #[expect(clippy::cast_precision_loss, reason = "numbers are f64 by rule R4.2")]
+            Cell::Integer(value) => Some(value as f64),
+            Cell::Real(value) => Some(value),
+            // An integer beyond 64 bits is still a number; one beyond f64 is not finite.
+            Cell::Json(json) if json.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
+                json.parse().ok().filter(|value: &f64| value.is_finite())
+            }
+            _ => None,
+        }
+    }
+
+    /// The string, decoded; `None` when the cell holds no string.
+    pub fn text(&self) -> Option<std::borrow::Cow<'_, str>> {
+        match self {
+            Cell::Text(text) => Some((*text).into()),
+            Cell::Time(time, digits) => Some(canonical_time(*time, *digits).into()),
+            _ => None,
+        }
+    }
+
+    /// Equal readings: numbers by value, anything else by JSON equality (R3.6).
+    pub fn same_reading(self, other: Self) -> bool {
+        match (self, other) {
+            (Cell::Integer(a), Cell::Integer(b)) => a == b,
+            (Cell::Json(a), Cell::Json(b)) => a == b || json_equal(a, b),
+            (a, b) => match (a.number(), b.number()) {
+                #[expect(clippy::float_cmp, reason = "equality by value is what the rule asks")]
+                (Some(a), Some(b)) => a == b,
+                (None, None) => a == b,
+                _ => false,
+            },
+        }
+    }
+
+    /// The cell as JSON text; nothing for an absent one.
+    pub fn write_json(self, out: &mut String) {
+        match self {
+            Cell::Absent => {}
+            Cell::Null => out.push_str("null"),
+            Cell::Integer(value) => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "{value}");
+            }
+            Cell::Real(value) => {
+                let _ = write!(out, "{value:?}");
+            }
+            Cell::Time(time, digits) => write_string(&canonical_time(time, digits), out),
+            Cell::Text(text) => write_string(text, out),
+            Cell::Json(json) => out.push_str(json),
+        }
+    }
+
+    /// The cell as JSON text of its own; `None` when absent.
+    pub fn to_json(self) -> Option<String> {
+        let mut out = String::new();
+        self.write_json(&mut out);
+        (!out.is_empty()).then_some(out)
+    }
+}
+
+fn json_equal(a: &str, b: &str) -> bool {
+    let parse = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+    matches!((parse(a), parse(b)), (Some(a), Some(b)) if a == b)
+}
+
+fn write_string(text: &str, out: &mut String) {
+    // A string always serialises.
+    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+}
+
+fn timestamp(nanoseconds: i64) -> Timestamp {
+    Timestamp::from_nanosecond(nanoseconds.into()).unwrap_or_default()
+}
+
+/// `2016-01-08T22:00:06.757Z` with the number of fractional digits it came with.
+fn canonical_time(time: Timestamp, digits: u8) -> String {
+    format!("{time:.*}", usize::from(digits))
+}
+
+/// A text that is a time in the canonical form, so that formatting it again gives the same text.
+fn as_canonical_time(text: &str) -> Option<Cell<'static>> {
+    let bytes = text.as_bytes();
+    if !(20..=30).contains(&bytes.len()) || bytes[10] != b'T' || !text.ends_with('Z') {
+        return None;
+    }
+    let digits = match bytes.len() {
+        20 => 0,
+        21 => return None,
+        length => u8::try_from(length - 21).ok()?,
+    };
+    let time = parse_timestamp(text)?;
+    // Outside these years nanoseconds since 1970 do not fit 64 bits.
+    let fits = (1678..=2261).contains(&text.get(..4)?.parse::<u16>().ok()?);
+    fits.then_some(Cell::Time(time, digits))
+}
+
+/// Builds samples row by row.
+///
+/// Samples of one station carry the same keys in nearly the same order, so the column of the next
+/// key is guessed from the one before; a map is only asked when the guess fails.
+#[derive(Default)]
+pub(super) struct SamplesBuilder {
+    samples: Samples,
+    index: HashMap<Box<str>, usize>,
+    next: usize,
+}
+
+impl SamplesBuilder {
+    pub(super) fn push_oddment(&mut self, json: &str) {
+        let row = u32::try_from(self.samples.rows).unwrap_or(u32::MAX);
+        self.samples.oddments.push((row, json.into()));
+        self.finish_row();
+    }
+
+    /// Sets a key of the row being built; of a key given twice the last one holds.
+    pub(super) fn push_cell(&mut self, key: &str, cell: Cell<'_>) {
+        let at = self.find(key);
+        let rows = self.samples.rows;
+        let column = &mut self.samples.columns[at];
+        if column.len() > rows {
+            column.truncate(rows);
+        }
+        while column.len() < rows {
+            column.push(Cell::Absent);
+        }
+        column.push(cell);
+        self.next = at + 1;
+    }
+
+    fn find(&mut self, key: &str) -> usize {
+        if self
+            .samples
+            .columns
+            .get(self.next)
+            .is_some_and(|column| column.name() == key)
+        {
+            return self.next;
+        }
+        if let Some(at) = self.index.get(key) {
+            return *at;
+        }
+        let at = self.samples.columns.len();
+        self.samples.columns.push(Column::new(key));
+        self.index.insert(key.into(), at);
+        at
+    }
+
+    pub(super) fn finish_row(&mut self) {
+        self.samples.rows += 1;
+        self.next = 0;
+    }
+
+    pub(super) fn finish(mut self) -> Samples {
+        let rows = self.samples.rows;
+        for column in &mut self.samples.columns {
+            while column.len() < rows {
+                column.push(Cell::Absent);
+            }
+        }
+        self.samples
+    }
+}
+
+/// The cell for a JSON value given as text.
+///
+/// `scratch` holds decoded strings with escapes.
+pub(super) fn cell_of<'a>(json: &'a str, scratch: &'a mut String) -> Cell<'a> {
+    match json.as_bytes().first() {
+        Some(b'n') => Cell::Null,
+        Some(b'"') => {
+            let inner = &json[1..json.len() - 1];
+            if inner.contains('\\') {
+                match serde_json::from_str(json) {
+                    Ok(decoded) => *scratch = decoded,
+                    // A lone surrogate is legal JSON but no text: kept as it is written.
+                    Err(_) => return Cell::Json(json),
+                }
+                return Cell::Text(scratch);
+            }
+            as_canonical_time(inner).unwrap_or(Cell::Text(inner))
+        }
+        Some(b'-' | b'0'..=b'9') => number_cell(json),
+        _ => Cell::Json(json),
+    }
+}
+
+fn number_cell(json: &str) -> Cell<'_> {
+    let is_integer = !json.contains(['.', 'e', 'E']);
+    if is_integer {
+        // -0 is a negative zero, which an integer cannot keep.
+        return match json.parse() {
+            Ok(value) if json != "-0" => Cell::Integer(value),
+            _ => Cell::Json(json),
+        };
+    }
+    match json.parse::<f64>() {
+        Ok(value) if value.is_finite() => Cell::Real(value),
+        _ => Cell::Json(json),
+    }
+}

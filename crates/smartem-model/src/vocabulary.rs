@@ -1,0 +1,257 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The indicators that smartem knows, read from `vocabulary/indicators.toml`.
+///
+/// One text serves the refiner (labels, units, ranges), the map and its legend (colours).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vocabulary {
+    /// In the order in which they are offered to a reader.
+    #[serde(rename(deserialize = "indicator", serialize = "indicators"))]
+    indicators: Vec<Indicator>,
+}
+
+/// One indicator: what is measured, in which unit, and how it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Indicator {
+    /// The name in URLs, tables and definitions: `pm2_5`.
+    pub name: Arc<str>,
+    /// Short label in both languages.
+    pub label: Text,
+    /// One plain sentence for a reader of the map.
+    pub description: Text,
+    /// UCUM code of the usual unit; a station type may have another.
+    pub unit: Arc<str>,
+    /// How the unit is written on a page.
+    pub symbol: Arc<str>,
+    /// Digits after the point on a page. Stored values are never rounded.
+    pub decimals: u8,
+    /// How values of this indicator are averaged.
+    pub average: Averaging,
+    /// Smallest and largest value accepted (R5.1), in `unit`; absent: no bound.
+    #[serde(default)]
+    pub min: Option<f64>,
+    /// See `min`.
+    #[serde(default)]
+    pub max: Option<f64>,
+    /// Values below this are flagged `below_detection` (R10.5), in `unit`.
+    #[serde(default)]
+    pub detection_limit: Option<f64>,
+    /// Whether the map offers it.
+    #[serde(default)]
+    pub on_map: bool,
+    /// Colours on map and legend.
+    pub scale: ColourScale,
+}
+
+/// A text in the languages of the platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// English.
+    pub en: Arc<str>,
+    /// Dutch.
+    pub nl: Arc<str>,
+}
+
+/// How an average over samples, hours or stations is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Averaging {
+    /// The sum over the count.
+    Arithmetic,
+    /// 10·log10 of the mean of 10^(L/10): for sound levels.
+    Energetic,
+    /// The class of an energetic average (R6.5).
+    Class,
+}
+
+/// From value to colour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ColourScale {
+    /// Linear between stops, clamped at the ends.
+    Ramp {
+        /// In increasing order of value; at least two.
+        stops: Vec<ColourStop>,
+    },
+    /// One colour for each class.
+    Classes {
+        /// Which end of a class belongs to it.
+        closed: Closed,
+        /// Without gaps, the first open below, the last open above.
+        classes: Vec<ColourClass>,
+    },
+}
+
+/// Which bound of a class interval belongs to the class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Closed {
+    /// `from <= v < to`
+    Lower,
+    /// `from < v <= to`
+    Upper,
+}
+
+/// A point of a ramp.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColourStop {
+    /// In the indicator's unit.
+    pub value: f64,
+    /// `#rrggbb`
+    pub colour: Arc<str>,
+}
+
+/// A class of values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColourClass {
+    /// In the indicator's unit; `None`: open below.
+    #[serde(default)]
+    pub from: Option<f64>,
+    /// `None`: open above.
+    #[serde(default)]
+    pub to: Option<f64>,
+    /// `#rrggbb`
+    pub colour: Arc<str>,
+    /// Colour of a text on it, `#rrggbb`.
+    pub text: Arc<str>,
+    /// What the class is called.
+    pub label: Text,
+}
+
+/// A vocabulary that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VocabularyError {
+    /// Not TOML, or not of the expected shape.
+    #[error("the vocabulary cannot be read: {0}")]
+    Syntax(#[from] toml::de::Error),
+    /// Readable but contradictory.
+    #[error("indicator `{indicator}` of the vocabulary: {problem}")]
+    Invalid {
+        /// Which.
+        indicator: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl Vocabulary {
+    /// Reads and checks a vocabulary from TOML text.
+    pub fn from_toml(text: &str) -> Result<Self, VocabularyError> {
+        let vocabulary: Self = toml::from_str(text)?;
+        let mut names = HashSet::new();
+        for indicator in &vocabulary.indicators {
+            let invalid = |problem: &str| VocabularyError::Invalid {
+                indicator: indicator.name.to_string(),
+                problem: problem.to_owned(),
+            };
+            if !names.insert(&indicator.name) {
+                return Err(invalid("the name is used twice"));
+            }
+            indicator.scale.check().map_err(invalid)?;
+        }
+        Ok(vocabulary)
+    }
+
+    /// All indicators, in the order in which they are offered to a reader.
+    pub fn indicators(&self) -> &[Indicator] {
+        &self.indicators
+    }
+
+    /// The indicator of this name.
+    pub fn get(&self, name: &str) -> Option<&Indicator> {
+        self.indicators
+            .iter()
+            .find(|indicator| indicator.name.as_ref() == name)
+    }
+}
+
+impl ColourScale {
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Ramp { stops } => {
+                if stops.len() < 2 || stops.windows(2).any(|pair| pair[0].value >= pair[1].value) {
+                    return Err("a ramp needs at least two stops of increasing value");
+                }
+            }
+            Self::Classes { classes, .. } => {
+                let open_below = classes.first().is_some_and(|class| class.from.is_none());
+                let open_above = classes.last().is_some_and(|class| class.to.is_none());
+                if !open_below || !open_above {
+                    return Err("the first class must be open below and the last open above");
+                }
+                let joined =
+                    |pair: &[ColourClass]| pair[0].to.is_some() && pair[0].to == pair[1].from;
+                if !classes.windows(2).all(joined) {
+                    return Err("each class must begin where the one before ends");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> Vocabulary {
+        Vocabulary::from_toml(include_str!("../../../vocabulary/indicators.toml")).unwrap()
+    }
+
+    #[test]
+    fn the_shipped_vocabulary_has_the_ranges_of_r5_1() {
+        let vocabulary = shipped();
+        for (name, min, max) in [
+            ("temperature", Some(-40.0), Some(85.0)),
+            ("pressure", Some(200.0), Some(1100.0)),
+            ("humidity", Some(10.0), Some(100.0)),
+            ("noiseavg", Some(0.0), Some(195.0)),
+            ("noiselevelavg", None, None),
+            ("co2", Some(0.0), Some(5000.0)),
+            ("co", Some(-200.0), Some(100_000.0)),
+            ("no", Some(-50.0), Some(2000.0)),
+            ("no2", Some(-50.0), Some(2000.0)),
+            ("o3", Some(-50.0), Some(1000.0)),
+            ("pm10", Some(0.0), Some(999.0)),
+            ("pm2_5", Some(0.0), Some(999.0)),
+            ("pm1", Some(0.0), Some(999.0)),
+            ("coraw", None, None),
+        ] {
+            let indicator = vocabulary
+                .get(name)
+                .unwrap_or_else(|| panic!("{name} is missing"));
+            assert_eq!((indicator.min, indicator.max), (min, max), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_gap_between_classes_is_refused() {
+        let gap = r##"
+            [[indicator]]
+            name = "x"
+            label = { en = "X", nl = "X" }
+            description = { en = "X", nl = "X" }
+            unit = "1"
+            symbol = ""
+            decimals = 0
+            average = "arithmetic"
+            [indicator.scale]
+            type = "classes"
+            closed = "lower"
+            classes = [
+              { to = 1.0, colour = "#000000", text = "#FFFFFF", label = { en = "a", nl = "a" } },
+              { from = 2.0, colour = "#000000", text = "#FFFFFF", label = { en = "b", nl = "b" } },
+            ]"##;
+        let error = Vocabulary::from_toml(gap).unwrap_err().to_string();
+        assert!(error.contains("each class must begin"), "{error}");
+    }
+}

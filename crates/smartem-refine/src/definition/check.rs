@@ -1,0 +1,457 @@
+//! From the shape of a definition file to a usable definition; finds all faults at once.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use smartem_model::Vocabulary;
+use toml::Spanned;
+
+use super::format::{
+    DefinitionFormat, IndicatorFormat, InputFormat, NetworkFormat, NoiseFormat, UntimedSamples,
+};
+use super::{
+    Bounds, Definition, DefinitionError, Fault, IndicatorDefinition, Input, LocationKeys,
+    NetworkInput, Octave, Rule, Step, StreamKey,
+};
+
+pub(super) fn check(
+    text: &str,
+    format: DefinitionFormat,
+    vocabulary: &Vocabulary,
+) -> Result<Definition, DefinitionError> {
+    let mut checker = Checker {
+        text,
+        vocabulary,
+        faults: Vec::new(),
+        keys: Vec::new(),
+    };
+    let definition = checker.definition(format);
+    let Checker {
+        mut faults, keys, ..
+    } = checker;
+    if faults.is_empty() {
+        Ok(Definition { keys, ..definition })
+    } else {
+        faults.sort_by_key(|fault| (fault.line, fault.column));
+        Err(DefinitionError { faults })
+    }
+}
+
+struct Checker<'a> {
+    text: &'a str,
+    vocabulary: &'a Vocabulary,
+    faults: Vec<Fault>,
+    keys: Vec<Arc<str>>,
+}
+
+type Bound<'a> = Option<&'a Spanned<f64>>;
+
+impl Checker<'_> {
+    fn fault(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.faults.push(Fault::at(self.text, span.start, message));
+    }
+
+    fn definition(&mut self, format: DefinitionFormat) -> Definition {
+        let name = self.name(&format.name);
+        let version = self.word(&format.version, "version");
+        if let Some(cadence) = &format.cadence_s
+            && !(cadence.get_ref().is_finite() && *cadence.get_ref() > 0.0)
+        {
+            self.fault(
+                cadence.span(),
+                "`cadence_s` must be a number of seconds above 0",
+            );
+        }
+        let stream = format.stream.map(|stream| StreamKey {
+            key: self.word(&stream.key, "key"),
+            default: stream.default.into(),
+        });
+        let location = LocationKeys {
+            longitude: self.word(&format.location.longitude, "longitude"),
+            latitude: self.word(&format.location.latitude, "latitude"),
+            encoding: format.location.encoding,
+            altitude: format
+                .location
+                .altitude
+                .map(|key| self.word(&key, "altitude")),
+        };
+        let smoothing_restart_s = format
+            .network
+            .as_ref()
+            .map_or(0.0, |network| *network.smoothing_restart_s.get_ref());
+        let network_inputs = format
+            .network
+            .map(|network| self.network(&network))
+            .unwrap_or_default();
+        if format.indicator.is_empty() {
+            self.fault(
+                format.name.span(),
+                "the definition makes nothing: add a table `[indicator.<name>]`",
+            );
+        }
+        let noise_names: Vec<String> = format
+            .indicator
+            .iter()
+            .filter(|(_, indicator)| indicator.get_ref().noise.is_some())
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut indicators = Vec::new();
+        for (name, indicator) in &format.indicator {
+            let context = Context {
+                noise_names: &noise_names,
+                network_inputs: &network_inputs,
+                has_stream: stream.is_some(),
+            };
+            indicators.extend(self.indicator(name, indicator, &context));
+        }
+        Definition {
+            id: format!("{name}-{version}").into(),
+            name,
+            label: format.label,
+            cadence_s: format.cadence_s.map(Spanned::into_inner),
+            untimed_belong_to_hour: format.untimed_samples == UntimedSamples::WholeHour,
+            stream,
+            location,
+            keys: Vec::new(),
+            indicators,
+            network_inputs,
+            smoothing_restart_s,
+        }
+    }
+
+    fn name(&mut self, name: &Spanned<String>) -> Arc<str> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+        if name.get_ref().is_empty() || !name.get_ref().chars().all(allowed) {
+            self.fault(
+                name.span(),
+                "`name` must be lower-case letters, digits, `-` or `_`, as records give it in `device_type`",
+            );
+        }
+        name.get_ref().as_str().into()
+    }
+
+    fn word(&mut self, word: &Spanned<String>, what: &str) -> Arc<str> {
+        if word.get_ref().is_empty() {
+            self.fault(word.span(), format!("`{what}` must not be empty"));
+        }
+        word.get_ref().as_str().into()
+    }
+
+    fn unit(&mut self, unit: &Spanned<String>) -> Arc<str> {
+        if unit.get_ref().is_empty() || unit.get_ref().contains(char::is_whitespace) {
+            self.fault(
+                unit.span(),
+                "`unit` must be a UCUM code without blanks, such as `ug/m3`, `Cel` or `1`",
+            );
+        }
+        unit.get_ref().as_str().into()
+    }
+
+    fn bounds(&mut self, min: Bound<'_>, max: Bound<'_>) -> Bounds {
+        for bound in [min, max].into_iter().flatten() {
+            if !bound.get_ref().is_finite() {
+                self.fault(
+                    bound.span(),
+                    "a bound must be a finite number; leave it out for none",
+                );
+            }
+        }
+        if let (Some(min), Some(max)) = (min, max)
+            && min.get_ref() > max.get_ref()
+        {
+            self.fault(
+                min.span(),
+                format!(
+                    "`min` {} is above `max` {}: swap them",
+                    min.get_ref(),
+                    max.get_ref()
+                ),
+            );
+        }
+        Bounds::new(min.map(|m| *m.get_ref()), max.map(|m| *m.get_ref()))
+    }
+
+    /// The position of a key in the definition's list of keys.
+    fn slot(&mut self, key: &Spanned<String>) -> usize {
+        let name = self.word(key, "key");
+        if let Some(at) = self.keys.iter().position(|known| *known == name) {
+            return at;
+        }
+        self.keys.push(name);
+        self.keys.len() - 1
+    }
+
+    fn network(&mut self, network: &NetworkFormat) -> Vec<NetworkInput> {
+        if *network.smoothing_restart_s.get_ref() < 0.0 {
+            self.fault(
+                network.smoothing_restart_s.span(),
+                "`smoothing_restart_s` must not be negative",
+            );
+        }
+        network
+            .input
+            .iter()
+            .map(|input| {
+                if let Some(weight) = &input.smoothing
+                    && !(*weight.get_ref() > 0.0 && *weight.get_ref() <= 1.0)
+                {
+                    self.fault(
+                        weight.span(),
+                        "`smoothing` is a weight above 0 and at most 1",
+                    );
+                }
+                NetworkInput {
+                    input: Input {
+                        slot: self.slot(&input.key),
+                        unit: self.unit(&input.unit),
+                        bounds: self.bounds(input.min.as_ref(), input.max.as_ref()),
+                    },
+                    smoothing: input.smoothing.as_ref().map(|weight| *weight.get_ref()),
+                }
+            })
+            .collect()
+    }
+
+    fn indicator(
+        &mut self,
+        name: &str,
+        spanned: &Spanned<IndicatorFormat>,
+        context: &Context<'_>,
+    ) -> Option<IndicatorDefinition> {
+        let (span, format) = (spanned.span(), spanned.get_ref());
+        let known = self.vocabulary.get(name);
+        let label = format
+            .label
+            .as_ref()
+            .or(known.map(|i| &i.label))
+            .map(|label| label.en.clone());
+        let given_unit = format.unit.as_ref().map(|unit| self.unit(unit));
+        let unit = given_unit.or(known.map(|i| i.unit.clone()));
+        let (Some(label), Some(unit)) = (label, unit) else {
+            let near = nearest(
+                name,
+                self.vocabulary.indicators().iter().map(|i| i.name.as_ref()),
+            );
+            self.fault(
+                span,
+                format!(
+                    "indicator `{name}` is not in the vocabulary{near}; a new one needs its own `label = {{ en, nl }}` and `unit`"
+                ),
+            );
+            return None;
+        };
+        let is_usual_unit = known.is_some_and(|i| i.unit == unit);
+        let detection_limit = known
+            .filter(|_| is_usual_unit)
+            .and_then(|i| i.detection_limit);
+        if format.sensor.is_none() && !context.has_stream && format.class_of.is_none() {
+            self.fault(
+                span.clone(),
+                format!(
+                    "indicator `{name}` needs `sensor`, since the type has no `[stream]` to name it"
+                ),
+            );
+        }
+        let sensor = format
+            .sensor
+            .as_ref()
+            .map(|sensor| self.word(sensor, "sensor"));
+        let range = known
+            .filter(|_| is_usual_unit)
+            .map(|i| Bounds::new(i.min, i.max));
+        let rule = self.rule(name, &span, format, &unit, range, context)?;
+        Some(IndicatorDefinition {
+            name: name.into(),
+            label,
+            unit,
+            sensor,
+            detection_limit,
+            rule,
+        })
+    }
+
+    fn rule(
+        &mut self,
+        name: &str,
+        span: &Range<usize>,
+        format: &IndicatorFormat,
+        unit: &Arc<str>,
+        range: Option<Bounds>,
+        context: &Context<'_>,
+    ) -> Option<Rule> {
+        let given = [
+            format.input.is_some(),
+            format.noise.is_some(),
+            format.class_of.is_some(),
+            format.network.is_some(),
+        ];
+        if given.iter().filter(|is_given| **is_given).count() != 1 {
+            self.fault(
+                span.clone(),
+                format!("indicator `{name}` needs exactly one of `input`, `noise`, `class_of` and `network`"),
+            );
+            return None;
+        }
+        let own = self.bounds(format.min.as_ref(), format.max.as_ref());
+        let result = if own == Bounds::NONE {
+            range.unwrap_or(Bounds::NONE)
+        } else {
+            own
+        };
+        if format.input.is_none()
+            && let Some(step) = format.convert.first()
+        {
+            self.fault(step.span(), "`convert` goes with `input`: remove it");
+        }
+        if let Some(input) = &format.input {
+            let result = if own == Bounds::NONE && input.get_ref().has_bounds() {
+                // One range for each quantity: bounds of the input are not tested again on the result (R5.2).
+                Bounds::NONE
+            } else {
+                result
+            };
+            let steps = self.steps(&format.convert);
+            return Some(Rule::Direct {
+                input: self.input(input.get_ref(), unit),
+                steps,
+                result,
+            });
+        }
+        if let Some(noise) = &format.noise {
+            return Some(Rule::Noise {
+                octaves: self.octaves(noise),
+                result,
+            });
+        }
+        if let Some(of) = &format.class_of {
+            if !context.noise_names.contains(of.get_ref()) {
+                self.fault(
+                    of.span(),
+                    format!(
+                        "`class_of` names `{}`, which is no `noise` indicator of this file",
+                        of.get_ref()
+                    ),
+                );
+            }
+            return Some(Rule::NoiseClass {
+                of: of.get_ref().as_str().into(),
+            });
+        }
+        let network = format.network.as_ref()?;
+        let primary = context.network_inputs.iter().position(|candidate| {
+            self.keys[candidate.input.slot].as_ref() == network.primary.get_ref()
+        });
+        let Some(primary) = primary else {
+            self.fault(
+                network.primary.span(),
+                format!(
+                    "`primary` names `{}`, which is no `[[network.input]]` of this file",
+                    network.primary.get_ref()
+                ),
+            );
+            return None;
+        };
+        Some(Rule::Network {
+            model: self.word(&network.model, "model"),
+            primary,
+            result,
+        })
+    }
+
+    fn input(&mut self, input: &InputFormat, result_unit: &Arc<str>) -> Input {
+        Input {
+            slot: self.slot(&input.key),
+            unit: input
+                .unit
+                .as_ref()
+                .map_or_else(|| result_unit.clone(), |unit| self.unit(unit)),
+            bounds: self.bounds(input.min.as_ref(), input.max.as_ref()),
+        }
+    }
+
+    fn steps(&mut self, steps: &[Spanned<Step>]) -> Vec<Step> {
+        for step in steps {
+            let problem = match step.get_ref() {
+                Step::Divide(0.0) => Some("a value cannot be divided by 0"),
+                Step::Add(c) | Step::Multiply(c) | Step::Divide(c) if !c.is_finite() => {
+                    Some("the number must be finite")
+                }
+                Step::Polynomial(c) if c.is_empty() => {
+                    Some("a polynomial needs at least one coefficient, the constant first")
+                }
+                Step::Polynomial(c) if c.iter().any(|c| !c.is_finite()) => {
+                    Some("every coefficient must be finite")
+                }
+                _ => None,
+            };
+            if let Some(problem) = problem {
+                self.fault(step.span(), problem);
+            }
+        }
+        steps.iter().map(|step| step.get_ref().clone()).collect()
+    }
+
+    fn octaves(&mut self, noise: &NoiseFormat) -> Vec<Octave> {
+        if noise.octaves.get_ref().is_empty() {
+            self.fault(
+                noise.octaves.span(),
+                "`octaves` must name at least one input",
+            );
+        }
+        noise
+            .octaves
+            .get_ref()
+            .iter()
+            .map(|octave| {
+                let bands = octave.bands.get_ref();
+                if bands.is_empty() || bands.iter().any(|band| *band > 2) {
+                    self.fault(
+                        octave.bands.span(),
+                        "`bands` lists third-octave bands 0, 1 and 2",
+                    );
+                }
+                Octave {
+                    slot: self.slot(&octave.key),
+                    bands: bands.clone(),
+                }
+            })
+            .collect()
+    }
+}
+
+struct Context<'a> {
+    noise_names: &'a [String],
+    network_inputs: &'a [NetworkInput],
+    has_stream: bool,
+}
+
+impl InputFormat {
+    fn has_bounds(&self) -> bool {
+        self.min.is_some() || self.max.is_some()
+    }
+}
+
+/// `` (did you mean `x`?)`` when a known name is close.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    known
+        .map(|candidate| (edit_distance(name, candidate), candidate))
+        .min()
+        .filter(|(distance, _)| *distance <= 2)
+        .map(|(_, candidate)| format!(" (did you mean `{candidate}`?)"))
+        .unwrap_or_default()
+}
+
+/// Levenshtein distance between two short names.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,267 @@
+//! Station-type definitions: how the raw values of one type of station become indicators.
+//!
+//! A definition is a TOML text (`devices/<type>.toml`); [`Definition::from_toml`] reads and checks
+//! it and reports every fault with its line. The [`Catalogue`] holds the definitions in use.
+
+mod check;
+mod format;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use smartem_model::{Averaging, Text, Vocabulary};
+
+use crate::hash::short_sha256;
+
+/// How the raw values of one type of station become indicators.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// The station type, as records name it: `jose`.
+    pub name: Arc<str>,
+    /// What the type is called.
+    pub label: Text,
+    /// Name, version and content hash, as observations cite it: `jose-1@3f2a9c1d`.
+    pub id: Arc<str>,
+    /// Expected seconds between two samples; a station may have its own.
+    pub cadence_s: Option<f64>,
+    /// Whether samples without a time belong to the hour as a whole (R3.3).
+    pub(crate) untimed_belong_to_hour: bool,
+    /// What tells the instruments of a station apart; `None`: the station is one stream.
+    pub(crate) stream: Option<StreamKey>,
+    pub(crate) location: LocationKeys,
+    /// Every key that an indicator reads, each once; indicators refer to them by position.
+    pub(crate) keys: Vec<Arc<str>>,
+    pub(crate) indicators: Vec<IndicatorDefinition>,
+    /// Inputs of the gas networks in their order of testing; empty where there are none.
+    pub(crate) network_inputs: Vec<NetworkInput>,
+    /// A running mean starts anew after a gap longer than this.
+    pub(crate) smoothing_restart_s: f64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct StreamKey {
+    pub key: Arc<str>,
+    pub default: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct LocationKeys {
+    pub longitude: Arc<str>,
+    pub latitude: Arc<str>,
+    pub encoding: CoordinateEncoding,
+    pub altitude: Option<Arc<str>>,
+}
+
+/// How a coordinate is written in a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CoordinateEncoding {
+    /// Degrees as a number (R9.1).
+    Degrees,
+    /// Sign nibble, whole degrees and millionths in one 32-bit word (R9.2).
+    Josene,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct IndicatorDefinition {
+    pub name: Arc<str>,
+    pub label: Arc<str>,
+    pub unit: Arc<str>,
+    /// `None`: the sensor is the stream.
+    pub sensor: Option<Arc<str>>,
+    /// Flagged `below_detection` below this.
+    pub detection_limit: Option<f64>,
+    pub rule: Rule,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Rule {
+    /// One input, converted.
+    Direct {
+        input: Input,
+        steps: Vec<Step>,
+        result: Bounds,
+    },
+    /// Sound level from packed third-octave bands (R6); positions of the octaves in `keys`.
+    Noise {
+        octaves: Vec<Octave>,
+        result: Bounds,
+    },
+    /// The class of the level of another indicator of the same definition (R6.5).
+    NoiseClass { of: Arc<str> },
+    /// A gas by neural network over `network_inputs` (R7).
+    Network {
+        model: Arc<str>,
+        primary: usize,
+        result: Bounds,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    /// Position in `keys`.
+    pub slot: usize,
+    pub unit: Arc<str>,
+    pub bounds: Bounds,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Octave {
+    pub slot: usize,
+    /// The bands (0 to 2) that count.
+    pub bands: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct NetworkInput {
+    pub input: Input,
+    /// Weight of a new reading in the running mean; `None`: not smoothed.
+    pub smoothing: Option<f64>,
+}
+
+/// Inclusive bounds; infinite where there is none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bounds {
+    pub min: f64,
+    pub max: f64,
+}
+
+impl Bounds {
+    pub(crate) const NONE: Self = Self {
+        min: f64::NEG_INFINITY,
+        max: f64::INFINITY,
+    };
+
+    fn new(min: Option<f64>, max: Option<f64>) -> Self {
+        Self {
+            min: min.unwrap_or(f64::NEG_INFINITY),
+            max: max.unwrap_or(f64::INFINITY),
+        }
+    }
+}
+
+/// One step of a conversion, applied to the value so far.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Step {
+    /// x + c
+    Add(f64),
+    /// x · c
+    Multiply(f64),
+    /// x / c
+    Divide(f64),
+    /// c0 + c1·x + c2·x² + …
+    Polynomial(Vec<f64>),
+}
+
+impl Step {
+    pub(crate) fn apply(&self, x: f64) -> f64 {
+        match self {
+            Self::Add(c) => x + c,
+            Self::Multiply(c) => x * c,
+            Self::Divide(c) => x / c,
+            // Horner's scheme.
+            Self::Polynomial(coefficients) => {
+                coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c)
+            }
+        }
+    }
+}
+
+/// A fault in a definition, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "line {}, column {}: {}",
+            self.line, self.column, self.message
+        )
+    }
+}
+
+/// A definition that cannot be used; holds at least one fault.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct DefinitionError {
+    /// In order of place.
+    pub faults: Vec<Fault>,
+}
+
+impl Definition {
+    /// Reads and checks a definition.
+    ///
+    /// Labels, units and ranges that the text does not give come from the vocabulary.
+    pub fn from_toml(text: &str, vocabulary: &Vocabulary) -> Result<Self, DefinitionError> {
+        let parsed = format::parse(text)?;
+        let mut definition = check::check(text, parsed, vocabulary)?;
+        definition.id = format!("{}@{}", definition.id, short_sha256(text, 4)).into();
+        Ok(definition)
+    }
+
+    /// What the definition makes, for readers: name, unit and sensor of each indicator.
+    pub fn outputs(&self) -> impl Iterator<Item = (&str, &str, Option<&str>)> {
+        self.indicators
+            .iter()
+            .map(|i| (i.name.as_ref(), i.unit.as_ref(), i.sensor.as_deref()))
+    }
+
+    /// Whether the definition has a network that a model for this gas can serve.
+    pub fn calibrates(&self, gas: &str) -> bool {
+        self.indicators
+            .iter()
+            .any(|i| matches!(&i.rule, Rule::Network { model, .. } if model.as_ref() == gas))
+    }
+
+    /// How values of an indicator are averaged over time or stations.
+    pub fn averaging(&self, indicator: &str) -> Option<Averaging> {
+        let found = self
+            .indicators
+            .iter()
+            .find(|i| i.name.as_ref() == indicator)?;
+        Some(match found.rule {
+            Rule::Noise { .. } => Averaging::Energetic,
+            Rule::NoiseClass { .. } => Averaging::Class,
+            Rule::Direct { .. } | Rule::Network { .. } => Averaging::Arithmetic,
+        })
+    }
+}
+
+/// The definitions in use, by station type.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    definitions: BTreeMap<Arc<str>, Arc<Definition>>,
+}
+
+impl Catalogue {
+    /// Adds a definition; gives back the one of the same name that it replaces.
+    pub fn insert(&mut self, definition: Definition) -> Option<Arc<Definition>> {
+        self.definitions
+            .insert(definition.name.clone(), Arc::new(definition))
+    }
+
+    /// The definition of a station type.
+    pub fn get(&self, station_type: &str) -> Option<&Arc<Definition>> {
+        self.definitions.get(station_type)
+    }
+
+    /// Whether there is a definition for a station type.
+    pub fn knows(&self, station_type: &str) -> bool {
+        self.definitions.contains_key(station_type)
+    }
+
+    /// All definitions, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Definition>> {
+        self.definitions.values()
+    }
+}
