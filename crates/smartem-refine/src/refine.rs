@@ -52,6 +52,8 @@ pub struct Located {
     pub position: Position,
     /// The source of the horizontal position.
     pub source: PositionSource,
+    /// Whether the altitude is the one known of the station, not one of the record.
+    pub altitude_of_station: bool,
 }
 
 impl Refined {
@@ -101,7 +103,8 @@ pub fn refine(
     let smoothing = Smoothing::new(definition, &prepared, &readings, &given);
     let (fix, sample_altitude) = location::from_samples(&prepared, &definition.location);
     let located = location::choose(fix, record.point, station.position);
-    let altitude = sample_altitude.or(record.altitude).or(station.altitude);
+    let own_altitude = sample_altitude.or(record.altitude);
+    let altitude = own_altitude.or(station.altitude);
     let run = Run {
         record,
         definition,
@@ -116,6 +119,7 @@ pub fn refine(
                 ..position
             },
             source,
+            altitude_of_station: own_altitude.is_none() && station.altitude.is_some(),
         }),
     };
     let mut observations = Vec::new();

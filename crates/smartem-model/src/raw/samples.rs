@@ -172,17 +172,28 @@ impl Column {
 
     /// The cell of a row; absent beyond the last one.
     pub fn cell(&self, row: usize) -> Cell<'_> {
-        let (Some(tag), Some(bits)) = (self.tags.get(row), self.bits.get(row)) else {
-            return Cell::Absent;
-        };
+        match (self.tags.get(row), self.bits.get(row)) {
+            (Some(tag), Some(bits)) => self.as_cell(*tag, *bits),
+            _ => Cell::Absent,
+        }
+    }
+
+    /// All cells, in order of row.
+    pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
+        let pairs = self.tags.iter().zip(&self.bits);
+        pairs.map(|(tag, bits)| self.as_cell(*tag, *bits))
+    }
+
+    #[inline]
+    fn as_cell(&self, tag: Tag, bits: u64) -> Cell<'_> {
         match tag {
             Tag::Absent => Cell::Absent,
             Tag::Null => Cell::Null,
             Tag::Integer => Cell::Integer(bits.cast_signed()),
-            Tag::Real => Cell::Real(f64::from_bits(*bits)),
-            Tag::Time(digits) => Cell::Time(timestamp(bits.cast_signed()), *digits),
-            Tag::Text => Cell::Text(self.text(*bits)),
-            Tag::Json => Cell::Json(self.text(*bits)),
+            Tag::Real => Cell::Real(f64::from_bits(bits)),
+            Tag::Time(digits) => Cell::Time(timestamp(bits.cast_signed()), digits),
+            Tag::Text => Cell::Text(self.text(bits)),
+            Tag::Json => Cell::Json(self.text(bits)),
         }
     }
 
@@ -207,6 +218,14 @@ impl Column {
         };
         self.tags.push(tag);
         self.bits.push(bits);
+    }
+
+    /// Appends integers, for stores: faster than one by one.
+    pub fn extend_integers(&mut self, values: &[i64]) {
+        self.tags
+            .resize(self.tags.len() + values.len(), Tag::Integer);
+        self.bits
+            .extend(values.iter().map(|value| value.cast_unsigned()));
     }
 
     fn keep(&mut self, text: &str) -> u64 {

@@ -1,0 +1,79 @@
+# smartem: what can be made. Plain `make` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO := cargo
+BINARY := target/release/smartem
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: build ## Show a simulated city on a map, on a throw-away store
+	exec $(BINARY) demo
+
+.PHONY: build
+build: web ## Build the viewer and the release binary
+	@scripts/need.sh cargo cc
+	$(CARGO) build --release --locked -p smartem
+
+.PHONY: web
+web: web/dist/index.html ## Build the viewer
+
+WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' -not -path 'web/src/map/data/*' 2>/dev/null)
+
+web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
+	cd web && npm run build
+	@touch $@
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	@scripts/need.sh node
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: test
+test: lint test-web test-rust test-browser ## Lint and run all tests
+	@echo "all tests passed"
+
+.PHONY: test-rust
+test-rust: web ## Tests of the crates: unit, golden, property, black box
+	@scripts/need.sh cargo cc
+	$(CARGO) test --workspace --locked
+
+.PHONY: test-web
+test-web: web/node_modules/.installed ## Unit tests of the viewer
+	cd web && npm test
+
+.PHONY: test-browser
+test-browser: web ## The viewer in a real browser, against a running demo
+	@scripts/need.sh cargo cc chromium
+	$(CARGO) build --locked -p smartem
+	scripts/browser-test.sh target/debug/smartem
+
+.PHONY: lint
+lint: web/node_modules/.installed ## Formatting, clippy, documentation, licences, viewer
+	@scripts/need.sh cargo cc
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check bans licenses sources; \
+	else echo "skipped: cargo deny is not installed, so licences and bans were not checked"; fi
+	cd web && npm run lint
+
+.PHONY: bench
+bench: ## Benches of the refiner, the store and the simulator
+	@scripts/need.sh cargo cc
+	$(CARGO) bench --locked -p smartem-refine -p smartem-store -p smartem-simulate
+
+.PHONY: test-long
+test-long: web ## The kill test with more seeds
+	@scripts/need.sh cargo cc
+	SMARTEM_TEST_KILL_SEEDS=20 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
+
+.PHONY: clean
+clean: ## Remove what was built
+	$(CARGO) clean
+	rm -rf web/dist web/node_modules web/src/map/data

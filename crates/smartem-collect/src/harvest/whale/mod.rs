@@ -1,0 +1,526 @@
+#![doc = include_str!("README.md")]
+
+mod api;
+mod config;
+mod plan;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use serde_json::{Value, json};
+use smartem_etl::{Harvested, Input, InputError, Intent, Origin, Outcome, Run, Sink};
+use smartem_model::raw::{RawRecord, RecordTime};
+use smartem_model::{Hour, Quarantine, QuarantineReason, StationId};
+use tracing::warn;
+
+use api::{Api, ApiError};
+pub use config::WhaleConfig;
+use plan::{Day, HourNumber};
+
+use super::http::{Client, ClientError, FetchError};
+
+/// Stations of this source are Josenes.
+const STATION_TYPE: &str = "jose";
+
+/// So many stations in a row without an answer, and the source counts as unreachable.
+const GIVE_UP_AFTER: usize = 3;
+
+/// Newest values committed together.
+const SNAPSHOT_BATCH: usize = 50;
+
+/// A Raw Sensor ("Whale") API as an input.
+pub struct Whale {
+    origin: Origin,
+    config: WhaleConfig,
+    api: Api,
+}
+
+impl Whale {
+    /// An input over this source.
+    ///
+    /// # Errors
+    /// When the token cannot be sent in a header.
+    pub fn new(config: WhaleConfig) -> Result<Self, ClientError> {
+        let client = Client::new(config.headers(), config.politeness())?;
+        let origin = Origin {
+            source: config.name.clone(),
+            network: config
+                .network
+                .clone()
+                .unwrap_or_else(|| config.name.clone()),
+            project: config.project.clone(),
+        };
+        Ok(Self {
+            origin,
+            api: Api::new(client, &config.url),
+            config,
+        })
+    }
+
+    /// Ids of all stations the source tells of, but those to skip.
+    async fn stations(&self, found: &mut Harvested) -> Result<Vec<StationId>, InputError> {
+        let unreachable = |problem: String| InputError::Unreachable {
+            place: Api::devices_place(),
+            problem,
+        };
+        match self.api.devices().await {
+            Ok(ids) => {
+                let skip = |id: &StationId| {
+                    self.config
+                        .skip
+                        .iter()
+                        .any(|s| s.to_string() == id.as_str())
+                };
+                Ok(ids.into_iter().filter(|id| !skip(id)).collect())
+            }
+            Err(ApiError::NotUnderstood { detail, body }) => {
+                let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+                found.set_aside(fault, &Api::devices_place(), None, body);
+                Ok(Vec::new())
+            }
+            Err(ApiError::Fetch(error)) => Err(unreachable(error.to_string())),
+        }
+    }
+
+    /// Completed hours of all stations, a day at a time, the stations furthest behind first.
+    async fn read_history(
+        &self,
+        run: &Run,
+        stations: &[StationId],
+        sink: &Sink<'_>,
+    ) -> Result<Outcome, InputError> {
+        let store = sink.store();
+        let checkpoints = store.checkpoints(&run.process, &self.origin.source).await?;
+        let open = store.open_quarantine_places(&self.origin.source).await?;
+        let mut visits: Vec<Visit> = stations
+            .iter()
+            .map(|station| Visit {
+                station: station.clone(),
+                settled: checkpoints
+                    .get(station.as_str())
+                    .and_then(Day::from_checkpoint),
+                days: None,
+            })
+            .collect();
+        visits.sort_by(|a, b| (a.settled, &a.station).cmp(&(b.settled, &b.station)));
+        let wanted_again = plan::hours_by_station(open.keys());
+        let shared = Shared {
+            queue: Mutex::new(visits.into()),
+            failures: Mutex::new(Failures::default()),
+        };
+        let workers = (0..self.config.politeness().parallel.max(1)).map(|_| async {
+            while let Some(visit) = shared.next(run) {
+                let again = wanted_again.get(&visit.station);
+                match self.visit(run, visit, again, sink).await {
+                    Ok(Some(unfinished)) => {
+                        shared.succeeded();
+                        shared.put_back(unfinished);
+                    }
+                    Ok(None) => shared.succeeded(),
+                    Err(InputError::Unreachable { place, problem }) => {
+                        warn!(source = %self.origin.source, place, problem, "station left for the next run");
+                        run.counters.add("stations_unreachable", 1);
+                        shared.failed(place, problem);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        });
+        futures::future::try_join_all(workers).await?;
+        shared.outcome(run)
+    }
+
+    /// Reads one more day of a station; gives the visit back when there are further days.
+    async fn visit(
+        &self,
+        run: &Run,
+        mut visit: Visit,
+        again: Option<&Vec<(Day, HourNumber)>>,
+        sink: &Sink<'_>,
+    ) -> Result<Option<Visit>, InputError> {
+        let mut found = Harvested::default();
+        let read = self.read_next_day(run, &mut visit, again, &mut found).await;
+        // What was read before a failure is kept; the checkpoint only comes with a whole day.
+        sink.take(found).await?;
+        read?;
+        let is_finished = visit.days.as_ref().is_none_or(VecDeque::is_empty);
+        Ok(if is_finished { None } else { Some(visit) })
+    }
+
+    async fn read_next_day(
+        &self,
+        run: &Run,
+        visit: &mut Visit,
+        again: Option<&Vec<(Day, HourNumber)>>,
+        found: &mut Harvested,
+    ) -> Result<(), InputError> {
+        let settled = visit.settled;
+        let mut days = if let Some(days) = visit.days.take() {
+            days
+        } else {
+            // Quarantined hours of settled days; those of later days are asked for with their day.
+            for (day, hour) in again.into_iter().flatten() {
+                if settled.is_some_and(|settled| *day < settled) {
+                    self.fetch(&visit.station, *day, *hour, found).await?;
+                }
+            }
+            let mut days = self.list_days(&visit.station, found).await?;
+            days.retain(|day| settled.is_none_or(|settled| *day >= settled));
+            days
+        };
+        if let Some(day) = days.pop_front() {
+            self.read_day(run, &visit.station, day, found).await?;
+            let today = Offset::UTC.to_datetime(run.now()).date();
+            let next = days.front().copied();
+            if let Some(settled) = Day::settled(day, next, today, self.config.late_days) {
+                found
+                    .checkpoints
+                    .push((visit.station.to_string(), settled.to_checkpoint()));
+            }
+        }
+        visit.days = Some(days);
+        Ok(())
+    }
+
+    async fn list_days(
+        &self,
+        station: &StationId,
+        found: &mut Harvested,
+    ) -> Result<VecDeque<Day>, InputError> {
+        let place = Api::days_place(station);
+        let listed = self.api.days(station).await;
+        Ok(self
+            .understood(listed, &place, station, found)?
+            .unwrap_or_default()
+            .into())
+    }
+
+    /// Fetches the hours of a day that are complete and not stored, or may still have changed.
+    async fn read_day(
+        &self,
+        run: &Run,
+        station: &StationId,
+        day: Day,
+        found: &mut Harvested,
+    ) -> Result<(), InputError> {
+        let place = Api::hours_place(station, day);
+        let listed = self.api.hours(station, day).await;
+        let listed = self
+            .understood(listed, &place, station, found)?
+            .unwrap_or_default();
+        let stored = match day.hours() {
+            Some((first, end)) => run.store.stored_hours(station, first, end).await?,
+            None => Vec::new(),
+        };
+        let now = run.now();
+        for number in listed {
+            // An hour that cannot be is fetched too: its body goes to quarantine, with the reason.
+            if let Some(hour) = day.hour(number) {
+                let end = hour.period().end;
+                let is_complete = end + self.config.grace <= now;
+                let may_have_changed = now.duration_since(end) < self.config.recheck;
+                if !is_complete || (stored.contains(&hour) && !may_have_changed) {
+                    continue;
+                }
+            }
+            self.fetch(station, day, number, found).await?;
+        }
+        Ok(())
+    }
+
+    async fn fetch(
+        &self,
+        station: &StationId,
+        day: Day,
+        number: HourNumber,
+        found: &mut Harvested,
+    ) -> Result<(), InputError> {
+        let place = Api::hour_place(station, day, number);
+        let body = match self.api.hour(station, day, number).await {
+            Ok(body) => body,
+            // Listed but not there: kept in quarantine, so that it is seen and stays wanted.
+            Err(error @ (FetchError::Refused(_) | FetchError::TooLarge(_))) => {
+                let fault = Quarantine::new(
+                    QuarantineReason::MalformedRecord,
+                    format!("the hour is listed, but {error}"),
+                );
+                found.set_aside(fault, &place, Some(station.clone()), Vec::new());
+                return Ok(());
+            }
+            Err(error) => {
+                return Err(InputError::Unreachable {
+                    place,
+                    problem: error.to_string(),
+                });
+            }
+        };
+        let expected = day.hour(number);
+        let task = tokio::task::spawn_blocking(move || (read_hour(&body), body));
+        let (read, body) = task.await.map_err(|error| InputError::Unreachable {
+            place: place.clone(),
+            problem: error.to_string(),
+        })?;
+        let read = read.and_then(|record| is_of(record, station, expected));
+        found.push_hour(read, &place, station, body);
+        Ok(())
+    }
+
+    /// A listing, or `None` after it was set aside because it could not be understood.
+    #[expect(
+        clippy::unused_self,
+        reason = "reads as a step of the harvest beside its siblings"
+    )]
+    fn understood<T>(
+        &self,
+        listing: Result<T, ApiError>,
+        place: &str,
+        station: &StationId,
+        found: &mut Harvested,
+    ) -> Result<Option<T>, InputError> {
+        match listing {
+            Ok(listing) => Ok(Some(listing)),
+            Err(ApiError::NotUnderstood { detail, body }) => {
+                let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+                found.set_aside(fault, place, Some(station.clone()), body);
+                Ok(None)
+            }
+            // A station without recorded hours has no listing.
+            Err(ApiError::Fetch(FetchError::Refused(_))) => Ok(None),
+            Err(ApiError::Fetch(error)) => Err(InputError::Unreachable {
+                place: place.to_owned(),
+                problem: error.to_string(),
+            }),
+        }
+    }
+
+    /// The newest value of every station.
+    async fn read_last(
+        &self,
+        run: &Run,
+        stations: &[StationId],
+        sink: &Sink<'_>,
+    ) -> Result<Outcome, InputError> {
+        let shared: Shared<StationId> = Shared {
+            queue: Mutex::new(stations.iter().cloned().collect()),
+            failures: Mutex::new(Failures::default()),
+        };
+        let workers = (0..self.config.politeness().parallel.max(1)).map(|_| async {
+            let mut found = Harvested::default();
+            while let Some(station) = shared.next(run) {
+                match self.fetch_last(&station, &mut found).await {
+                    Ok(()) => shared.succeeded(),
+                    Err(InputError::Unreachable { place, problem }) => {
+                        warn!(source = %self.origin.source, place, problem, "last value not read");
+                        shared.failed(place, problem);
+                    }
+                    Err(error) => return Err(error),
+                }
+                if found.snapshots.len() >= SNAPSHOT_BATCH {
+                    sink.take(std::mem::take(&mut found)).await?;
+                }
+            }
+            sink.take(found).await.map_err(InputError::from)
+        });
+        futures::future::try_join_all(workers).await?;
+        shared.outcome(run)
+    }
+
+    async fn fetch_last(
+        &self,
+        station: &StationId,
+        found: &mut Harvested,
+    ) -> Result<(), InputError> {
+        let place = Api::last_place(station);
+        let body = match self.api.last(station).await {
+            Ok(body) => body,
+            Err(FetchError::Refused(_)) => return Ok(()),
+            Err(error) => {
+                return Err(InputError::Unreachable {
+                    place,
+                    problem: error.to_string(),
+                });
+            }
+        };
+        let read =
+            text(&body).and_then(|text| RawRecord::from_last_sample(text, station, STATION_TYPE));
+        match read {
+            Ok(record) => {
+                found
+                    .snapshots
+                    .push(smartem_store::ReceivedRecord { record, place });
+            }
+            Err(fault) => found.set_aside(fault, &place, Some(station.clone()), body),
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Input for Whale {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    async fn read(
+        &self,
+        run: &Run,
+        intent: Intent,
+        sink: &Sink<'_>,
+    ) -> Result<Outcome, InputError> {
+        let mut found = Harvested::default();
+        let stations = self.stations(&mut found).await?;
+        sink.take(found).await?;
+        if intent.wants_history() {
+            let outcome = self.read_history(run, &stations, sink).await?;
+            if outcome != Outcome::Done {
+                return Ok(outcome);
+            }
+        }
+        self.read_last(run, &stations, sink).await
+    }
+}
+
+/// A station on its way through its days.
+struct Visit {
+    station: StationId,
+    /// All hours before this day are in the store.
+    settled: Option<Day>,
+    /// Days still to be read; `None` before they were listed.
+    days: Option<VecDeque<Day>>,
+}
+
+/// What the workers of one source share.
+struct Shared<T> {
+    queue: Mutex<VecDeque<T>>,
+    failures: Mutex<Failures>,
+}
+
+#[derive(Default)]
+struct Failures {
+    in_a_row: usize,
+    any_success: bool,
+    last: Option<(String, String)>,
+}
+
+impl<T> Shared<T> {
+    fn next(&self, run: &Run) -> Option<T> {
+        if run.should_end().is_some() || self.gave_up() {
+            return None;
+        }
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    }
+
+    /// To the end of the queue, so that every station gets its turn.
+    fn put_back(&self, item: T) {
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(item);
+    }
+
+    fn succeeded(&self) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.in_a_row = 0;
+        failures.any_success = true;
+    }
+
+    fn failed(&self, place: String, problem: String) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.in_a_row += 1;
+        failures.last = Some((place, problem));
+    }
+
+    fn gave_up(&self) -> bool {
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .in_a_row
+            >= GIVE_UP_AFTER
+    }
+
+    fn outcome(self, run: &Run) -> Result<Outcome, InputError> {
+        let gave_up = self.gave_up();
+        let failures = self
+            .failures
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let unfinished = !self
+            .queue
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty();
+        match failures.last {
+            Some((place, problem)) if gave_up || !failures.any_success => {
+                Err(InputError::Unreachable { place, problem })
+            }
+            _ => Ok(run
+                .should_end()
+                .filter(|_| unfinished)
+                .unwrap_or(Outcome::Done)),
+        }
+    }
+}
+
+fn text(body: &[u8]) -> Result<&str, Quarantine> {
+    std::str::from_utf8(body).map_err(|error| {
+        Quarantine::new(
+            QuarantineReason::MalformedRecord,
+            format!("not UTF-8: {error}"),
+        )
+    })
+}
+
+/// Reads an hour as the API serves it; anything else that happens to be a record is none.
+fn read_hour(body: &[u8]) -> Result<RawRecord, Quarantine> {
+    RawRecord::from_json(text(body)?, &|name| name == STATION_TYPE)
+}
+
+/// Whether an hour is the one that was asked for.
+fn is_of(
+    record: RawRecord,
+    station: &StationId,
+    expected: Option<Hour>,
+) -> Result<RawRecord, Quarantine> {
+    let hour = match record.time {
+        RecordTime::Hour(hour) => Some(hour),
+        RecordTime::Snapshot(_) => None,
+    };
+    if record.station == *station && hour.is_some() && hour == expected {
+        return Ok(record);
+    }
+    let shown = |hour: Option<Hour>| hour.map_or_else(|| "no hour".to_owned(), |h| h.to_string());
+    Err(Quarantine::new(
+        QuarantineReason::MalformedRecord,
+        format!(
+            "asked for station {station}, {}, and got station {}, {}",
+            shown(expected),
+            record.station,
+            shown(hour)
+        ),
+    ))
+}
+
+impl Day {
+    fn from_checkpoint(position: &Value) -> Option<Self> {
+        position
+            .get("settled")?
+            .as_str()?
+            .parse::<Date>()
+            .ok()
+            .map(Day)
+    }
+
+    fn to_checkpoint(self) -> Value {
+        json!({ "settled": self.0.to_string() })
+    }
+}
+
+/// For [`plan::hours_by_station`].
+type Wanted = BTreeMap<StationId, Vec<(Day, HourNumber)>>;

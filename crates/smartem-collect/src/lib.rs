@@ -1,0 +1,6 @@
+//! What comes in.
+//!
+//! [`harvest`]: sources we pull from, one module for each kind. This crate knows nothing of
+//! refining and of services; it hands raw records to the chain that called it.
+
+pub mod harvest;

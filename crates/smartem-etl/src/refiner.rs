@@ -1,0 +1,190 @@
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use serde_json::Value;
+use smartem_model::{Quarantine, QuarantineReason, StationId};
+use smartem_refine::{Catalogue, ModelSet, Refined, StationFacts, refine};
+use smartem_store::{CommitRefined, DEFAULT_MOVE_M, RefinedHour, StationWork, WorkHour};
+use tracing::warn;
+
+use crate::process::{Outcome, Process, ProcessError, Run};
+
+/// The process `refiner`: raw station-hours from the store into observations.
+///
+/// A station is the unit of parallel work, its hours run in order of time, each taking the state of
+/// the hour before. An hour that is new, changed, or whose incoming state or location changed is
+/// refined again, until nothing changes any more.
+pub struct Refiner {
+    catalogue: Arc<Catalogue>,
+    models: Arc<ModelSet>,
+    settings: RefinerSettings,
+}
+
+/// How the refiner works; results do not depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct RefinerSettings {
+    /// Stations refined at the same time.
+    pub parallel: NonZeroUsize,
+    /// Hours of a station in one transaction.
+    pub batch_hours: NonZeroUsize,
+    /// How far in metres a station must be from its location to have moved.
+    pub move_m: f64,
+}
+
+impl Default for RefinerSettings {
+    fn default() -> Self {
+        let parallel = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let batch_hours = NonZeroUsize::new(24).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            parallel,
+            batch_hours,
+            move_m: DEFAULT_MOVE_M,
+        }
+    }
+}
+
+/// How many stations are asked for at a time.
+const STATIONS_AT_ONCE: usize = 64;
+
+impl Refiner {
+    /// A refiner with these definitions and models.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        models: Arc<ModelSet>,
+        settings: RefinerSettings,
+    ) -> Self {
+        Self {
+            catalogue,
+            models,
+            settings,
+        }
+    }
+
+    /// Refines the hours of a station that follow each other and commits them; whether there were any.
+    async fn refine_some(&self, run: &Run, station: &StationId) -> Result<(), ProcessError> {
+        let work = run
+            .store
+            .work(station, self.settings.batch_hours.get())
+            .await?;
+        let Some(work) = work else { return Ok(()) };
+        let (catalogue, models) = (self.catalogue.clone(), self.models.clone());
+        let hours =
+            tokio::task::spawn_blocking(move || refine_station(&work, &catalogue, &models)).await?;
+        count(run, &hours);
+        let report = run
+            .store
+            .commit_refined(CommitRefined {
+                process: run.process.clone(),
+                now: run.now(),
+                station: station.clone(),
+                move_m: self.settings.move_m,
+                hours,
+            })
+            .await?;
+        run.counters.add("records_refined", report.committed);
+        run.counters.add("records_overtaken", report.stale);
+        run.counters
+            .add("observations_written", report.observations);
+        run.counters.add("quarantine_resolved", report.resolved);
+        run.show_progress();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Process for Refiner {
+    fn name(&self) -> &'static str {
+        "refiner"
+    }
+
+    async fn run(&self, run: &Run) -> Result<Outcome, ProcessError> {
+        loop {
+            let stations = run.store.dirty_stations(STATIONS_AT_ONCE).await?;
+            if stations.is_empty() {
+                return Ok(Outcome::Done);
+            }
+            if let Some(outcome) = run.should_end() {
+                return Ok(outcome);
+            }
+            stream::iter(stations)
+                .map(Ok::<_, ProcessError>)
+                .try_for_each_concurrent(self.settings.parallel.get(), |station| async move {
+                    match run.should_end() {
+                        Some(_) => Ok(()),
+                        None => self.refine_some(run, &station).await,
+                    }
+                })
+                .await?;
+        }
+    }
+}
+
+fn refine_station(
+    work: &StationWork,
+    catalogue: &Catalogue,
+    models: &ModelSet,
+) -> Vec<RefinedHour> {
+    let mut state: Value = work
+        .state
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let mut hours = Vec::with_capacity(work.hours.len());
+    for hour in &work.hours {
+        let refined = refine_hour(work, hour, &state, catalogue, models);
+        state = refined.state.clone();
+        let located = refined.located;
+        hours.push(RefinedHour {
+            hour: hour.hour,
+            revision: hour.revision,
+            observations: refined.observations,
+            rejections: refined.rejected,
+            state: refined.state.to_string(),
+            position: located.map(|located| (located.position, located.source)),
+            station_altitude: located.is_some_and(|located| located.altitude_of_station),
+            quarantine: refined.quarantine,
+        });
+    }
+    hours
+}
+
+fn refine_hour(
+    work: &StationWork,
+    hour: &WorkHour,
+    state: &Value,
+    catalogue: &Catalogue,
+    models: &ModelSet,
+) -> Refined {
+    let Some(definition) = catalogue.get(&hour.record.station_type) else {
+        let detail = format!("no definition for `{}`", hour.record.station_type);
+        return Refined::quarantined(
+            Quarantine::new(QuarantineReason::UnknownDeviceType, detail),
+            state,
+        );
+    };
+    let facts = StationFacts {
+        position: hour.station_location,
+        altitude: hour.station_location.and_then(|location| location.alt),
+        cadence_s: work.station.cadence_s.or(definition.cadence_s),
+    };
+    refine(&hour.record, definition, models, state, &facts, None)
+}
+
+fn count(run: &Run, hours: &[RefinedHour]) {
+    for hour in hours {
+        for rejection in &hour.rejections {
+            run.counters.add_labelled(
+                "samples_rejected",
+                rejection.reason.as_str(),
+                rejection.count,
+            );
+        }
+        if let Some(quarantine) = &hour.quarantine {
+            warn!(hour = %hour.hour, %quarantine, "station-hour quarantined");
+            run.counters
+                .add_labelled("quarantined", quarantine.reason.as_str(), 1);
+        }
+    }
+}

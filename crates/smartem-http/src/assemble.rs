@@ -1,0 +1,97 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderName, Method, header};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use tokio::sync::Semaphore;
+use tower_http::CompressionLevel;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::{Any, CorsLayer};
+use tower_http::limit::RequestBodyLimitLayer;
+use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::{HttpMetrics, ProblemBody, ServicePart, layers, request_id};
+
+/// What a server takes upon itself at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Requests at a time, not counting those of parts that always answer.
+    pub requests: usize,
+    /// How long an answer may take.
+    pub time: Duration,
+}
+
+impl Default for Limits {
+    /// 256 requests at a time of at most 30 s.
+    fn default() -> Self {
+        Self {
+            requests: 256,
+            time: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Sums the parts of services and lays the common layers around them.
+///
+/// # Panics
+/// When two parts have the same route: a fault of the program that its first start shows.
+pub fn assemble(parts: Vec<ServicePart>, limits: Limits, metrics: HttpMetrics) -> Router {
+    let places = Arc::new(Semaphore::new(limits.requests));
+    let mut router = Router::new();
+    let mut fallback = None;
+    for part in parts {
+        let mut own = part
+            .router
+            .layer(RequestBodyLimitLayer::new(part.body_limit));
+        if !part.always_answers {
+            own = own
+                .layer(from_fn_with_state(limits.time, layers::limit_time))
+                .layer(from_fn_with_state(places.clone(), layers::limit_requests));
+        }
+        router = router.merge(own);
+        fallback = fallback.or(part.fallback);
+    }
+    router = match fallback {
+        Some(methods) => router.fallback_service(methods),
+        None => router.fallback(layers::not_found),
+    };
+    router
+        .method_not_allowed_fallback(layers::method_not_allowed)
+        // From here on each layer lies around the ones before.
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn(layers::render_problems))
+        // A higher level takes several times as long and saves little.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(open_to_all_origins())
+        .layer(map_response(layers::add_security_headers))
+        .layer(from_fn_with_state(metrics, layers::observe))
+}
+
+/// Everything served is open data, and no request carries a cookie.
+fn open_to_all_origins() -> CorsLayer {
+    const EXPOSED: [HeaderName; 3] = [header::ETAG, header::RETRY_AFTER, request_id::HEADER];
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD, Method::OPTIONS])
+        .allow_headers([header::ACCEPT, header::IF_NONE_MATCH, request_id::HEADER])
+        .expose_headers(EXPOSED)
+        .max_age(Duration::from_secs(24 * 3600))
+}
+
+/// Sums the parts of the OpenAPI document.
+pub fn openapi<'a>(info: Info, parts: impl IntoIterator<Item = &'a ServicePart>) -> OpenApi {
+    let problem = ComponentsBuilder::new()
+        .schema(ProblemBody::name(), ProblemBody::schema())
+        .build();
+    let mut sum = OpenApiBuilder::new()
+        .info(info)
+        .components(Some(problem))
+        .build();
+    for document in parts.into_iter().filter_map(|part| part.openapi.clone()) {
+        sum.merge(document);
+    }
+    sum
+}

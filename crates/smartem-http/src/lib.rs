@@ -1,0 +1,36 @@
+//! What every HTTP face of smartem shares; it knows no particular service and no store.
+//!
+//! - [`ServicePart`]: what a service contributes: routes, links, its part of the OpenAPI document
+//! - [`assemble`]: sums the parts and lays the common layers around them, within [`Limits`]
+//! - [`Problem`], [`Kind`]: what went wrong, safe to send; RFC 9457 is its default dialect
+//! - [`Params`]: reads a query string and refuses what nobody asked for
+//! - [`ETag`]: conditional requests
+//! - [`HttpMetrics`]: counts requests; [`Readiness`]: whether the process wants any
+//! - [`serve`]: listens until told to stop, then finishes what was begun
+//!
+//! A request passes, from the outside in: request id, log line and metrics; security headers;
+//! CORS; compression; the rendering of problems; panics caught; then, for the part it belongs to,
+//! the body limit, the limit of requests at a time and the time limit.
+
+mod assemble;
+mod conditional;
+mod layers;
+mod metrics;
+mod nearest;
+mod params;
+mod part;
+mod problem;
+mod readiness;
+mod request_id;
+mod serve;
+
+pub use assemble::{Limits, assemble, openapi};
+pub use conditional::ETag;
+pub use metrics::{BUCKETS, HttpMetrics, RequestCount, RouteTime};
+pub use nearest::nearest;
+pub use params::{Params, shorten};
+pub use part::{Link, ServicePart};
+pub use problem::{Kind, Problem, ProblemBody};
+pub use readiness::Readiness;
+pub use request_id::RequestId;
+pub use serve::serve;

@@ -1,0 +1,185 @@
+use std::error::Error;
+use std::path::PathBuf;
+
+use smartem_model::StationId;
+
+use crate::CodecError;
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no store, or its schema is older than this program needs.
+    #[error(
+        "opening {}: the schema has version {found} and {needed} is needed; run `smartem store migrate`",
+        path.display()
+    )]
+    NotMigrated {
+        /// The database file.
+        path: PathBuf,
+        /// Its version; 0 when there is none.
+        found: u32,
+        /// The version of this program.
+        needed: u32,
+    },
+    /// A newer program wrote it.
+    #[error(
+        "opening {}: the schema has version {found}, this program knows versions up to {known}; use a newer smartem",
+        path.display()
+    )]
+    NewerSchema {
+        /// The database file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest version of this program.
+        known: u32,
+    },
+    /// Other processes held the database too long.
+    #[error("{action} in {}: the database is locked by another process", path.display())]
+    Locked {
+        /// What was tried.
+        action: &'static str,
+        /// The database file.
+        path: PathBuf,
+    },
+    /// No space left.
+    #[error("{action} in {}: the disk is full", path.display())]
+    DiskFull {
+        /// What was tried.
+        action: &'static str,
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The file cannot be opened at all.
+    #[error(
+        "{action} in {}: the file cannot be opened; look at the rights of its folder",
+        path.display()
+    )]
+    CannotOpen {
+        /// What was tried.
+        action: &'static str,
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The file or its folder may not be written.
+    #[error("{action} in {}: the file or its folder is not writable", path.display())]
+    ReadOnly {
+        /// What was tried.
+        action: &'static str,
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The file is no database, or damaged.
+    #[error("{action} in {}: the file is damaged or no database; restore a backup", path.display())]
+    Corrupt {
+        /// What was tried.
+        action: &'static str,
+        /// The database file.
+        path: PathBuf,
+        /// What the database says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Any other failure of the database.
+    #[error("{action} in {}", path.display())]
+    Database {
+        /// What was tried.
+        action: &'static str,
+        /// The database file.
+        path: PathBuf,
+        /// What the database says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A file or folder beside the database.
+    #[error("{action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A stored record that cannot be read back.
+    #[error("reading the raw record of station {station}, {time}")]
+    DamagedRecord {
+        /// Whose.
+        station: StationId,
+        /// The hour, or the time of a snapshot.
+        time: String,
+        /// What is wrong with it.
+        #[source]
+        source: CodecError,
+    },
+    /// A record that cannot be stored.
+    #[error("storing the record of station {station} from {place}")]
+    UnfitRecord {
+        /// Whose.
+        station: StationId,
+        /// Where it came from.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        source: CodecError,
+    },
+    /// A body that cannot be put into quarantine.
+    #[error("setting aside the body from {place}")]
+    UnfitBody {
+        /// Where it came from.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        source: CodecError,
+    },
+    /// A record without an hour among records of hours.
+    #[error(
+        "taking in the record of station {station} from {place}: it is not a record of an hour"
+    )]
+    NotAnHour {
+        /// Whose.
+        station: StationId,
+        /// Where it came from.
+        place: String,
+    },
+    /// An observation of another station, or not within its hour.
+    #[error(
+        "storing what was refined of station {station}, {time}: the observation of {indicator} is not of it"
+    )]
+    ForeignObservation {
+        /// Whose record.
+        station: StationId,
+        /// The hour, or the time of a snapshot.
+        time: String,
+        /// Of what.
+        indicator: String,
+    },
+    /// A value in the database that this program would not have written.
+    #[error("{action} in {}: {what} `{value}` is not understood", path.display())]
+    UnknownValue {
+        /// What was tried.
+        action: &'static str,
+        /// The database file.
+        path: PathBuf,
+        /// Which column.
+        what: &'static str,
+        /// What it holds.
+        value: String,
+    },
+    /// No such station.
+    #[error("{action}: there is no station {station}")]
+    UnknownStation {
+        /// What was tried.
+        action: &'static str,
+        /// Which.
+        station: StationId,
+    },
+    /// The program is going down.
+    #[error("{action} was interrupted")]
+    Interrupted {
+        /// What was tried.
+        action: &'static str,
+    },
+}

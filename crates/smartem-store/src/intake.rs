@@ -1,0 +1,113 @@
+//! What comes in: raw records of hours, newest values, and what could not be understood.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use smartem_model::raw::RawRecord;
+use smartem_model::{Observation, QuarantineReason, StationId};
+
+/// Records of hours with the checkpoints that cover them; taken in whole or not at all.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    /// The process that brings them, for example `harvester-whale`.
+    pub process: String,
+    /// The source they came from, as it is named in the configuration.
+    pub source: String,
+    /// The network of stations seen for the first time.
+    pub network: String,
+    /// The project of stations that have none yet.
+    pub project: Option<String>,
+    /// When they arrived.
+    pub now: Timestamp,
+    /// Each must be a record of an hour.
+    pub records: Vec<ReceivedRecord>,
+    /// What could not be understood.
+    pub quarantined: Vec<Quarantined>,
+    /// How far the process got: partition and position.
+    pub checkpoints: Vec<(String, Value)>,
+}
+
+/// A record and where it was found.
+#[derive(Clone, Debug)]
+pub struct ReceivedRecord {
+    /// The record of an hour.
+    pub record: RawRecord,
+    /// The URL or other place; an open quarantine entry of the same source and place is resolved.
+    pub place: String,
+}
+
+/// A body that could not be understood, kept whole.
+#[derive(Clone, Debug)]
+pub struct Quarantined {
+    /// The station, where it is known.
+    pub station: Option<StationId>,
+    /// The URL or other place it was found.
+    pub place: String,
+    /// The rule it failed.
+    pub reason: QuarantineReason,
+    /// What exactly, in words.
+    pub detail: String,
+    /// The body as it came.
+    pub body: Vec<u8>,
+}
+
+/// What became of an [`Intake`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IntakeReport {
+    /// Station-hours seen for the first time.
+    pub new: u64,
+    /// Station-hours whose content differs from what was stored; it was replaced.
+    pub changed: u64,
+    /// Station-hours stored before with the same content; nothing was done.
+    pub unchanged: u64,
+    /// Quarantine entries opened; those already open for the same place do not count.
+    pub quarantined_new: u64,
+    /// Quarantine entries resolved by a good record.
+    pub resolved: u64,
+}
+
+/// The newest values of stations ("last" records), taken in whole or not at all.
+#[derive(Clone, Debug)]
+pub struct LastIntake {
+    /// The process that brings them.
+    pub process: String,
+    /// The source they came from.
+    pub source: String,
+    /// The network of stations seen for the first time.
+    pub network: String,
+    /// The project of stations that have none yet.
+    pub project: Option<String>,
+    /// When they arrived.
+    pub now: Timestamp,
+    /// One for each station.
+    pub items: Vec<LastItem>,
+    /// What could not be understood.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// The newest record of a station, with what was refined from it.
+#[derive(Clone, Debug)]
+pub struct LastItem {
+    /// The snapshot as it was received.
+    pub record: RawRecord,
+    /// The time of the snapshot; one older than the stored snapshot changes nothing.
+    pub time: Timestamp,
+    /// Where it was found; an open quarantine entry of the same source and place is resolved.
+    pub place: String,
+    /// The observations of the snapshot, all of the record's station.
+    pub observations: Vec<Observation>,
+}
+
+/// What became of a [`LastIntake`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastReport {
+    /// Snapshots stored, being newer than the one before or of another content.
+    pub stored: u64,
+    /// Snapshots left out because the stored one is as new.
+    pub unchanged: u64,
+    /// Snapshots left out because the stored one is newer.
+    pub older: u64,
+    /// Quarantine entries opened.
+    pub quarantined_new: u64,
+    /// Quarantine entries resolved by a good record.
+    pub resolved: u64,
+}

@@ -1,0 +1,44 @@
+//! The store of smartem: the one place where anything is kept, and the only room that knows SQL.
+//!
+//! - [`Store`]: the handle; cheap to clone, every method async
+//! - [`Intake`], [`LastIntake`]: raw records coming in, with checkpoints and quarantine
+//! - [`StationWork`], [`CommitRefined`]: what the refiner takes out and gives back
+//! - [`StationView`], [`ObservationQuery`], [`Page`]: what services read
+//! - [`QuarantineEntry`], [`RunRow`], [`Backlog`]: what an operator looks at
+//!
+//! Each method that writes is one transaction: it happens whole or not at all, also when the
+//! process is killed. What the refined tables hold in the end depends on the raw records only,
+//! not on the order in which they arrived.
+//!
+//! The store reads no clock: every `now` is an argument. It does not refine, fetch or serve.
+
+mod admin;
+mod codec;
+mod error;
+mod intake;
+mod lock;
+mod query;
+mod sqlite;
+mod store;
+mod track;
+mod work;
+
+pub use admin::{
+    Backlog, CheckReport, CounterRow, Migration, QuarantineCount, QuarantineEntry,
+    QuarantineFilter, RunCount, RunId, RunResult, RunRow, Stage,
+};
+pub use codec::{CodecError, decode_record, encode_record};
+pub use error::StoreError;
+pub use intake::{
+    Intake, IntakeReport, LastIntake, LastItem, LastReport, Quarantined, ReceivedRecord,
+};
+pub use lock::ProcessLock;
+pub use query::{
+    Cursor, InvalidCursor, LastValue, ObservationQuery, Page, StationLocation, StationView,
+};
+pub use store::{Access, Store};
+pub use track::DEFAULT_MOVE_M;
+pub use work::{
+    CommitRefined, CommitReport, RefinedHour, SnapshotFacts, StationHour, StationRow, StationWork,
+    WorkHour,
+};

@@ -1,0 +1,75 @@
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+
+use crate::StoreError;
+use crate::sqlite::create_dir;
+
+/// A name held by one process on this machine; released when dropped, also when it is killed.
+#[derive(Debug)]
+#[must_use = "the lock is released when this is dropped"]
+pub struct ProcessLock {
+    /// The system's lock lives as long as the open file.
+    _file: File,
+}
+
+impl ProcessLock {
+    /// Locks `name` among the processes that use the store in `dir`; `None` when another has it.
+    pub(crate) fn take(dir: &Path, name: &str) -> Result<Option<Self>, StoreError> {
+        let locks = dir.join("locks");
+        create_dir(&locks)?;
+        let path = locks.join(format!("{}.lock", file_name(name)));
+        let failed = |action, source| StoreError::File {
+            action,
+            path: path.clone(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|source| failed("opening the lock file", source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(failed("locking the file", source)),
+        }
+    }
+}
+
+/// A name that is safe in any folder; different names stay different.
+fn file_name(name: &str) -> String {
+    let mut safe = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => safe.push(byte.into()),
+            _ => {
+                // Writing to a String cannot fail.
+                let _ = write!(safe, "%{byte:02x}");
+            }
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_by_one_until_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = ProcessLock::take(dir.path(), "refiner").unwrap();
+        assert!(held.is_some());
+        assert!(ProcessLock::take(dir.path(), "refiner").unwrap().is_none());
+        assert!(ProcessLock::take(dir.path(), "last").unwrap().is_some());
+        drop(held);
+        assert!(ProcessLock::take(dir.path(), "refiner").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_name_cannot_leave_the_folder() {
+        assert_eq!(file_name("../a b"), "%2e%2e%2fa%20b");
+    }
+}

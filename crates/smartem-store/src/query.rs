@@ -1,0 +1,169 @@
+//! What services read.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use smartem_model::{Flag, Hour, Observation, Period, Position, StationId};
+
+/// A station with its newest values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StationView {
+    /// The id.
+    pub id: StationId,
+    /// A name for readers.
+    pub name: Option<Arc<str>>,
+    /// The network it belongs to.
+    pub network: Arc<str>,
+    /// The project whose station it is.
+    pub project: Option<Arc<str>>,
+    /// The type of its newest record.
+    pub station_type: Arc<str>,
+    /// Seconds between samples, where the station differs from its type.
+    pub cadence_s: Option<f64>,
+    /// Its newest location; of a station without refined hours that of its newest snapshot.
+    pub location: Option<Position>,
+    /// The newest value of each series, by indicator, sensor and unit.
+    pub last: Vec<LastValue>,
+    /// Start of the first observation.
+    pub first_time: Option<Timestamp>,
+    /// End of the last observation.
+    pub last_time: Option<Timestamp>,
+}
+
+/// A location of a station and the hour from which it holds (`HistoricalLocation`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StationLocation {
+    /// It holds from the start of this hour until the next location begins.
+    pub from: Hour,
+    /// Where.
+    pub position: Position,
+}
+
+/// The newest value of a series, from an hour or from a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastValue {
+    /// The indicator.
+    pub indicator: Arc<str>,
+    /// The instrument.
+    pub sensor: Arc<str>,
+    /// English label of the indicator.
+    pub label: Arc<str>,
+    /// UCUM code of the unit of `value`.
+    pub unit: Arc<str>,
+    /// What the value is the average of.
+    pub period: Period,
+    /// In `unit`.
+    pub value: f64,
+    /// Sorted by name.
+    pub flags: Vec<Flag>,
+    /// Whether it comes from a snapshot, so that it is not among the observations.
+    pub from_snapshot: bool,
+}
+
+/// Which observations of a station.
+///
+/// Without `from`, `to` and `after` the newest are chosen, as with `newest_first`.
+#[derive(Clone, Debug)]
+pub struct ObservationQuery {
+    /// Whose.
+    pub station: StationId,
+    /// Only of this indicator.
+    pub indicator: Option<String>,
+    /// Only those that do not end before or at this time.
+    pub from: Option<Timestamp>,
+    /// Only those that start before this time.
+    pub to: Option<Timestamp>,
+    /// At most so many.
+    pub limit: usize,
+    /// Go on where a page ended; it also knows the direction, so that `newest_first` is not asked.
+    pub after: Option<Cursor>,
+    /// Choose the newest `limit`, and page towards the older ones; a page is ascending all the same.
+    pub newest_first: bool,
+}
+
+impl ObservationQuery {
+    /// The newest observations of a station, at most `limit`.
+    pub fn newest(station: StationId, limit: usize) -> Self {
+        Self {
+            station,
+            indicator: None,
+            from: None,
+            to: None,
+            limit,
+            after: None,
+            newest_first: true,
+        }
+    }
+}
+
+/// Some of the observations that were asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// Ascending by start, indicator, sensor and unit.
+    pub observations: Vec<Observation>,
+    /// Where to go on; `None` when there are no more.
+    pub next: Option<Cursor>,
+}
+
+impl Page {
+    /// Whether there are more observations than these.
+    pub fn more(&self) -> bool {
+        self.next.is_some()
+    }
+}
+
+/// A place between two observations of a station; a text in URLs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Towards older observations.
+    pub(crate) backward: bool,
+    pub(crate) key: OrderKey,
+}
+
+/// What observations of a station are ordered by; the start in microseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OrderKey {
+    pub(crate) start: i64,
+    pub(crate) indicator: Arc<str>,
+    pub(crate) sensor: Arc<str>,
+    pub(crate) unit: Arc<str>,
+}
+
+/// A text that is no cursor.
+#[derive(Debug, thiserror::Error)]
+#[error("reading the cursor of a page: not one that was given out")]
+pub struct InvalidCursor;
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        let parts = serde_json::json!([
+            self.backward,
+            key.start,
+            *key.indicator,
+            *key.sensor,
+            *key.unit
+        ]);
+        parts.fmt(f)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (backward, start, indicator, sensor, unit): (bool, i64, String, String, String) =
+            serde_json::from_str(text).map_err(|_| InvalidCursor)?;
+        Ok(Self {
+            backward,
+            key: OrderKey {
+                start,
+                indicator: indicator.into(),
+                sensor: sensor.into(),
+                unit: unit.into(),
+            },
+        })
+    }
+}

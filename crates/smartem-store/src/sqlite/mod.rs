@@ -1,0 +1,278 @@
+//! The embedded backend: one SQLite file in write-ahead mode.
+//!
+//! One connection writes, a few read; each piece of work is one transaction on a blocking thread.
+
+mod check;
+mod commit;
+mod convert;
+mod fault;
+mod intake;
+mod last;
+mod location;
+mod migrate;
+mod observations;
+mod quarantine;
+mod runs;
+mod series;
+mod stations;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::Semaphore;
+
+use crate::{Access, Migration, StoreError};
+use fault::Fault;
+
+const FILE_NAME: &str = "smartem.sqlite";
+/// How long a write waits for another process.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Readers at the same time; further ones wait.
+const READERS: usize = 4;
+
+/// The page size stays at 4 KiB: pages of 8 are as compact, but a single new hour of a station,
+/// which touches a page for each of its series, would write twice as much.
+const PRAGMAS: &str = "
+    PRAGMA foreign_keys = ON;
+    PRAGMA synchronous = FULL;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA journal_size_limit = 67108864;
+";
+/// In KiB, negative by SQLite's convention. Only as much as is used is allocated.
+const WRITER_CACHE: i64 = -16_384;
+const READER_CACHE: i64 = -4_096;
+
+pub(crate) struct Sqlite {
+    dir: PathBuf,
+    file: PathBuf,
+    /// A lock of tokio: who waits for it holds no thread.
+    writer: Arc<tokio::sync::Mutex<Connection>>,
+    /// Idle readers; one permit for each that may be in use.
+    readers: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+impl Sqlite {
+    pub(crate) fn open(dir: &Path, access: Access) -> Result<Self, StoreError> {
+        const ACTION: &str = "opening the store";
+        let file = dir.join(FILE_NAME);
+        let needed = migrate::needed();
+        let create = matches!(access, Access::Create { .. });
+        if create {
+            create_dir(dir)?;
+        } else if !file.exists() {
+            return Err(StoreError::NotMigrated {
+                path: file,
+                found: 0,
+                needed,
+            });
+        }
+        let opened = || -> Result<_, Fault> {
+            let mut connection = connect_writer(&file, create)?;
+            let found = migrate::version(&connection)?;
+            if found > needed {
+                return Err(StoreError::NewerSchema {
+                    path: file.clone(),
+                    found,
+                    known: needed,
+                }
+                .into());
+            }
+            match access {
+                Access::Create { now } => {
+                    migrate::migrate(&mut connection, now)?;
+                }
+                Access::Existing if found < needed => {
+                    return Err(StoreError::NotMigrated {
+                        path: file.clone(),
+                        found,
+                        needed,
+                    }
+                    .into());
+                }
+                Access::Existing => {}
+            }
+            Ok(connection)
+        };
+        let connection = opened().map_err(|fault| fault.during(ACTION, &file))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            file,
+            writer: Arc::new(tokio::sync::Mutex::new(connection)),
+            readers: Mutex::new(Vec::new()),
+            permits: Semaphore::new(READERS),
+        })
+    }
+
+    pub(crate) fn migrate_dir(dir: &Path, now: Timestamp) -> Result<Vec<Migration>, StoreError> {
+        create_dir(dir)?;
+        let file = dir.join(FILE_NAME);
+        let migrated = || -> Result<_, Fault> {
+            let mut connection = connect_writer(&file, true)?;
+            let (found, known) = (migrate::version(&connection)?, migrate::needed());
+            if found > known {
+                return Err(StoreError::NewerSchema {
+                    path: file.clone(),
+                    found,
+                    known,
+                }
+                .into());
+            }
+            Ok(migrate::migrate(&mut connection, now)?)
+        };
+        migrated().map_err(|fault| fault.during("migrating the store", &file))
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) async fn schema_version(self: &Arc<Self>) -> Result<u32, StoreError> {
+        let version = |transaction: &Transaction<'_>| Ok(migrate::version(transaction)?);
+        self.read("reading the schema version", version).await
+    }
+
+    /// The number that grows with every write that a reader can see.
+    pub(crate) async fn change(self: &Arc<Self>) -> Result<u64, StoreError> {
+        let change =
+            |transaction: &Transaction<'_>| Ok(convert::to_count(meta(transaction, "change")?));
+        self.read("reading the change counter", change).await
+    }
+
+    /// Runs `work` in a transaction that writes, after those before it.
+    ///
+    /// It is committed even when the caller does not wait for the end.
+    async fn write<T, W>(&self, action: &'static str, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let mut connection = Arc::clone(&self.writer).lock_owned().await;
+        let transaction = move || -> Result<T, Fault> {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        let file = self.file.clone();
+        blocking(action, move || {
+            transaction().map_err(|fault| fault.during(action, &file))
+        })
+        .await
+    }
+
+    /// Runs `work` in a transaction that reads: it sees one state of the store throughout.
+    async fn read<T, W>(self: &Arc<Self>, action: &'static str, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let _permit = self.permits.acquire().await;
+        let this = Arc::clone(self);
+        blocking(action, move || {
+            this.read_now(work)
+                .map_err(|fault| fault.during(action, &this.file))
+        })
+        .await
+    }
+
+    fn read_now<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        // A plain lock: it is held only to take or put back a connection.
+        let lock = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = lock().pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => connect_reader(&self.file)?,
+        };
+        let done = {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            work(&transaction)
+        };
+        lock().push(connection);
+        done
+    }
+}
+
+/// Runs work that blocks on a thread for such.
+pub(crate) async fn blocking<T: Send + 'static>(
+    action: &'static str,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(StoreError::Interrupted { action }),
+    }
+}
+
+/// Makes a folder that only its owner can look into.
+pub(crate) fn create_dir(dir: &Path) -> Result<(), StoreError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(|source| StoreError::File {
+        action: "creating the folder",
+        path: dir.to_owned(),
+        source,
+    })
+}
+
+fn connect_writer(file: &Path, create: bool) -> rusqlite::Result<Connection> {
+    let connection = connect(file, create)?;
+    connection.execute_batch(PRAGMAS)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+fn connect_reader(file: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(file, false)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "cache_size", READER_CACHE)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn connect(file: &Path, create: bool) -> rusqlite::Result<Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if create {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
+
+/// Adds to a running total.
+fn add_to_meta(transaction: &Transaction<'_>, key: &str, add: i64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE meta SET value = value + ?2 WHERE key = ?1")?
+        .execute((key, add))?;
+    Ok(())
+}
+
+/// Reads a running total.
+fn meta(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<i64> {
+    transaction
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+}
+
+/// Readers keep what they got as long as this number stays the same.
+fn note_change(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    add_to_meta(transaction, "change", 1)
+}

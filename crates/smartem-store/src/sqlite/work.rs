@@ -1,0 +1,276 @@
+//! Hours to be refined, and raw records as they are asked for.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, Transaction};
+use smartem_model::raw::RawRecord;
+use smartem_model::{Hour, Quarantine, StationId};
+
+use super::Sqlite;
+use super::convert::{from_count, hour, json, position, reason, source, station_id};
+use super::fault::Fault;
+use super::{location, stations};
+use crate::codec;
+use crate::track::location_at;
+use crate::{SnapshotFacts, StationHour, StationWork, StoreError, WorkHour};
+
+/// The content of one hour.
+const PAYLOAD: &str = "SELECT p.payload FROM station s
+    JOIN raw_record r ON r.station_key = s.key
+    JOIN raw_payload p ON p.key = r.payload_key
+    WHERE s.id = ?1 AND r.hour = ?2";
+
+/// Stored hours from one on.
+const HOURS_FROM: &str = "SELECT r.hour, r.revision, r.dirty, p.payload
+    FROM raw_record r JOIN raw_payload p ON p.key = r.payload_key
+    WHERE r.station_key = ?1 AND r.hour >= ?2 ORDER BY r.hour LIMIT ?3";
+
+/// What refining an hour gave.
+const STATION_HOUR: &str = "SELECT h.state, h.rejections, h.quarantine_reason, h.quarantine_detail,
+       h.lon, h.lat, h.alt, h.location_source
+    FROM station s JOIN station_hour h ON h.station_key = s.key
+    WHERE s.id = ?1 AND h.hour = ?2";
+
+impl Sqlite {
+    pub(crate) async fn dirty_stations(
+        self: &Arc<Self>,
+        limit: usize,
+    ) -> Result<Vec<StationId>, StoreError> {
+        self.read("looking for stations to refine", move |transaction| {
+            dirty_stations(transaction, limit)
+        })
+        .await
+    }
+
+    pub(crate) async fn work(
+        self: &Arc<Self>,
+        station: StationId,
+        max_hours: usize,
+    ) -> Result<Option<StationWork>, StoreError> {
+        self.read("reading hours to refine", move |transaction| {
+            work(transaction, &station, max_hours.max(1))
+        })
+        .await
+    }
+
+    pub(crate) async fn snapshot_facts(
+        self: &Arc<Self>,
+        station: StationId,
+    ) -> Result<SnapshotFacts, StoreError> {
+        self.read("reading what is known of a station", move |transaction| {
+            snapshot_facts(transaction, &station)
+        })
+        .await
+    }
+
+    pub(crate) async fn refine_again(
+        &self,
+        station: Option<StationId>,
+        from: Option<Hour>,
+    ) -> Result<u64, StoreError> {
+        self.write("marking hours to be refined again", move |transaction| {
+            let station_key = match &station {
+                None => None,
+                Some(station) => match stations::key_of(transaction, station)? {
+                    Some(key) => Some(key),
+                    None => return Ok(0),
+                },
+            };
+            Ok(mark(transaction, station_key, from)?)
+        })
+        .await
+    }
+
+    pub(crate) async fn raw_record(
+        self: &Arc<Self>,
+        station: StationId,
+        hour: Hour,
+    ) -> Result<Option<RawRecord>, StoreError> {
+        self.read("reading a raw record", move |transaction| {
+            let mut statement = transaction.prepare_cached(PAYLOAD)?;
+            let payload: Option<Vec<u8>> = statement
+                .query_row((station.as_str(), hour.index()), |row| row.get(0))
+                .optional()?;
+            let record = payload.map(|payload| decode(&station, hour, &payload));
+            Ok(record.transpose()?)
+        })
+        .await
+    }
+
+    pub(crate) async fn station_hour(
+        self: &Arc<Self>,
+        station: StationId,
+        hour: Hour,
+    ) -> Result<Option<StationHour>, StoreError> {
+        self.read("reading a refined hour", move |transaction| {
+            station_hour(transaction, &station, hour)
+        })
+        .await
+    }
+}
+
+fn dirty_stations(transaction: &Transaction<'_>, limit: usize) -> Result<Vec<StationId>, Fault> {
+    // One step to each next station: the hours of a long backlog are not read.
+    let mut next = transaction.prepare_cached(
+        "SELECT station_key, (SELECT id FROM station WHERE key = station_key) FROM raw_record
+         WHERE dirty = 1 AND station_key > ?1 ORDER BY station_key LIMIT 1",
+    )?;
+    let mut stations = Vec::new();
+    let mut after = i64::MIN;
+    while stations.len() < limit {
+        let found: Option<(i64, String)> = next
+            .query_row([after], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((key, id)) = found else { break };
+        stations.push(station_id(&id)?);
+        after = key;
+    }
+    Ok(stations)
+}
+
+/// Marks the hours of a station (of all, for `None`) from an hour on; returns how many.
+pub(super) fn mark(
+    transaction: &Transaction<'_>,
+    station_key: Option<i64>,
+    from: Option<Hour>,
+) -> rusqlite::Result<u64> {
+    let from = from.map_or(i64::MIN, Hour::index);
+    let marked = match station_key {
+        Some(key) => transaction.execute(
+            "UPDATE raw_record SET dirty = 1, revision = revision + 1
+             WHERE station_key = ?1 AND hour >= ?2",
+            (key, from),
+        )?,
+        None => transaction.execute(
+            "UPDATE raw_record SET dirty = 1, revision = revision + 1 WHERE hour >= ?1",
+            [from],
+        )?,
+    };
+    Ok(marked as u64)
+}
+
+fn work(
+    transaction: &Transaction<'_>,
+    station: &StationId,
+    max_hours: usize,
+) -> Result<Option<StationWork>, Fault> {
+    let Some((station_key, station)) = stations::row_of(transaction, station)? else {
+        return Ok(None);
+    };
+    let first: Option<i64> = transaction
+        .prepare_cached(
+            "SELECT hour FROM raw_record
+             WHERE station_key = ?1 AND dirty = 1 ORDER BY hour LIMIT 1",
+        )?
+        .query_row([station_key], |row| row.get(0))
+        .optional()?;
+    let Some(first) = first else {
+        return Ok(None);
+    };
+    let mut hours = Vec::new();
+    let mut statement = transaction.prepare_cached(HOURS_FROM)?;
+    let mut rows = statement.query((station_key, first, from_count(max_hours as u64)))?;
+    while let Some(row) = rows.next()? {
+        let dirty: bool = row.get(2)?;
+        if !dirty {
+            break;
+        }
+        let hour = hour(row.get(0)?)?;
+        let payload = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
+        hours.push(WorkHour {
+            hour,
+            revision: row.get(1)?,
+            record: decode(&station.id, hour, payload)?,
+            station_location: None,
+        });
+    }
+    let (Some(first), Some(last)) = (hours.first(), hours.last()) else {
+        return Ok(None);
+    };
+    let track = location::track(transaction, station_key, first.hour, last.hour)?;
+    let state = state_before(transaction, station_key, first.hour)?;
+    for hour in &mut hours {
+        hour.station_location = location_at(&track, hour.hour);
+    }
+    Ok(Some(StationWork {
+        station,
+        state,
+        hours,
+    }))
+}
+
+fn snapshot_facts(
+    transaction: &Transaction<'_>,
+    station: &StationId,
+) -> Result<SnapshotFacts, Fault> {
+    let Some((station_key, _)) = stations::row_of(transaction, station)? else {
+        return Ok(SnapshotFacts::default());
+    };
+    let state = transaction
+        .prepare_cached(
+            "SELECT state FROM station_hour WHERE station_key = ?1 ORDER BY hour DESC LIMIT 1",
+        )?
+        .query_row([station_key], |row| row.get(0))
+        .optional()?;
+    let mut newest = transaction.prepare_cached(
+        "SELECT lon, lat, alt FROM location
+         WHERE station_key = ?1 ORDER BY valid_from DESC LIMIT 1",
+    )?;
+    let mut rows = newest.query([station_key])?;
+    let location = match rows.next()? {
+        Some(row) => position(row, 0)?,
+        None => None,
+    };
+    Ok(SnapshotFacts { state, location })
+}
+
+/// The state handed on by the stored hour before.
+fn state_before(
+    transaction: &Transaction<'_>,
+    station_key: i64,
+    hour: Hour,
+) -> rusqlite::Result<Option<String>> {
+    transaction
+        .prepare_cached(
+            "SELECT state FROM station_hour WHERE station_key = ?1 AND hour =
+                (SELECT max(hour) FROM raw_record WHERE station_key = ?1 AND hour < ?2)",
+        )?
+        .query_row((station_key, hour.index()), |row| row.get(0))
+        .optional()
+}
+
+fn station_hour(
+    transaction: &Transaction<'_>,
+    station: &StationId,
+    hour: Hour,
+) -> Result<Option<StationHour>, Fault> {
+    let mut statement = transaction.prepare_cached(STATION_HOUR)?;
+    let mut rows = statement.query((station.as_str(), hour.index()))?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let quarantine = match row.get::<_, Option<String>>(2)? {
+        Some(name) => Some(Quarantine::new(
+            reason(&name)?,
+            row.get::<_, Option<String>>(3)?.unwrap_or_default(),
+        )),
+        None => None,
+    };
+    let from: Option<String> = row.get(7)?;
+    let from = from.as_deref().map(source).transpose()?;
+    Ok(Some(StationHour {
+        hour,
+        state: row.get(0)?,
+        rejections: json(&row.get::<_, String>(1)?)?,
+        quarantine,
+        position: position(row, 4)?.zip(from),
+    }))
+}
+
+fn decode(station: &StationId, hour: Hour, payload: &[u8]) -> Result<RawRecord, StoreError> {
+    codec::decode_record(payload).map_err(|source| StoreError::DamagedRecord {
+        station: station.clone(),
+        time: hour.to_string(),
+        source,
+    })
+}

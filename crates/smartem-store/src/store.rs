@@ -1,0 +1,287 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use smartem_model::raw::RawRecord;
+use smartem_model::{Hour, StationId};
+
+use crate::sqlite::{Sqlite, blocking};
+use crate::{
+    Backlog, CheckReport, CommitRefined, CommitReport, CounterRow, Intake, IntakeReport,
+    LastIntake, LastReport, Migration, ObservationQuery, Page, ProcessLock, QuarantineEntry,
+    QuarantineFilter, RunId, RunResult, RunRow, SnapshotFacts, StationHour, StationLocation,
+    StationView, StationWork, StoreError,
+};
+
+/// How a store is opened.
+#[derive(Clone, Copy, Debug)]
+pub enum Access {
+    /// Made and migrated where needed (`up`, `demo`).
+    Create {
+        /// Noted beside each migration.
+        now: Timestamp,
+    },
+    /// Must be there in the version of this program.
+    Existing,
+}
+
+/// A handle to the store; cheap to clone, to be shared by all tasks of a process.
+///
+/// Several processes may have the same store open. Writes of one process run one after the other;
+/// reads run beside them and see whole transactions only.
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<Sqlite>,
+}
+
+impl Store {
+    /// Opens the store in the folder `dir`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotMigrated`] for [`Access::Existing`] without an up-to-date store,
+    /// [`StoreError::NewerSchema`] when a newer program wrote it.
+    pub async fn open(dir: &Path, access: Access) -> Result<Self, StoreError> {
+        let dir = dir.to_owned();
+        let opened = blocking("opening the store", move || Sqlite::open(&dir, access)).await?;
+        Ok(Self {
+            backend: Arc::new(opened),
+        })
+    }
+
+    /// Brings the store in the folder `dir` to the version of this program, making it where there
+    /// is none; returns the steps that were missing.
+    pub async fn migrate_dir(dir: &Path, now: Timestamp) -> Result<Vec<Migration>, StoreError> {
+        let dir = dir.to_owned();
+        blocking("migrating the store", move || {
+            Sqlite::migrate_dir(&dir, now)
+        })
+        .await
+    }
+
+    /// The folder of the store.
+    pub fn dir(&self) -> &Path {
+        self.backend.dir()
+    }
+
+    /// The version of the schema.
+    pub async fn schema_version(&self) -> Result<u32, StoreError> {
+        self.backend.schema_version().await
+    }
+}
+
+/// What comes in.
+impl Store {
+    /// Takes in records of hours: new and changed ones are to be refined, unchanged ones cost little.
+    ///
+    /// # Errors
+    /// [`StoreError::NotAnHour`] for a snapshot among the records; nothing is taken in then.
+    pub async fn take_in(&self, intake: Intake) -> Result<IntakeReport, StoreError> {
+        self.backend.take_in(intake).await
+    }
+
+    /// Takes in newest values: they become the last values of their series where they are newer.
+    pub async fn take_in_last(&self, intake: LastIntake) -> Result<LastReport, StoreError> {
+        self.backend.take_in_last(intake).await
+    }
+
+    /// The newest snapshot of a station and its time.
+    pub async fn last_sample(
+        &self,
+        station: &StationId,
+    ) -> Result<Option<(Timestamp, RawRecord)>, StoreError> {
+        self.backend.last_sample(station.clone()).await
+    }
+
+    /// How far a process got with a source: position by partition.
+    pub async fn checkpoints(
+        &self,
+        process: &str,
+        source: &str,
+    ) -> Result<BTreeMap<String, Value>, StoreError> {
+        self.backend
+            .checkpoints(process.to_owned(), source.to_owned())
+            .await
+    }
+
+    /// Which hours of `from..to` are stored, in order of time.
+    pub async fn stored_hours(
+        &self,
+        station: &StationId,
+        from: Hour,
+        to: Hour,
+    ) -> Result<Vec<Hour>, StoreError> {
+        self.backend.stored_hours(station.clone(), from, to).await
+    }
+
+    /// The places of a source that are in quarantine, with their station where it is known.
+    pub async fn open_quarantine_places(
+        &self,
+        source: &str,
+    ) -> Result<BTreeMap<String, Option<StationId>>, StoreError> {
+        self.backend.open_quarantine_places(source.to_owned()).await
+    }
+
+    /// Says what the records of a station do not: its name, and its cadence in seconds.
+    ///
+    /// `None` leaves what is there. With another cadence all hours are to be refined again.
+    pub async fn describe_station(
+        &self,
+        station: &StationId,
+        name: Option<String>,
+        cadence_s: Option<f64>,
+    ) -> Result<(), StoreError> {
+        self.backend
+            .describe_station(station.clone(), name, cadence_s)
+            .await
+    }
+}
+
+/// Refining.
+impl Store {
+    /// Stations with hours to be refined, at most `limit`, in a fixed order.
+    pub async fn dirty_stations(&self, limit: usize) -> Result<Vec<StationId>, StoreError> {
+        self.backend.dirty_stations(limit).await
+    }
+
+    /// The first hours of a station that are to be refined, at most `max_hours` (at least one).
+    pub async fn work(
+        &self,
+        station: &StationId,
+        max_hours: usize,
+    ) -> Result<Option<StationWork>, StoreError> {
+        self.backend.work(station.clone(), max_hours).await
+    }
+
+    /// What refining a newest value of a station needs; nothing for an unknown one.
+    pub async fn snapshot_facts(&self, station: &StationId) -> Result<SnapshotFacts, StoreError> {
+        self.backend.snapshot_facts(station.clone()).await
+    }
+
+    /// Gives back refined hours.
+    ///
+    /// For each hour exactly its observations are replaced. The hour after the last is marked when
+    /// it gets another state than before, and hours that used the station's location are when
+    /// that changes: so refining until nothing is marked gives the same result whatever the order
+    /// in which records arrived.
+    pub async fn commit_refined(&self, commit: CommitRefined) -> Result<CommitReport, StoreError> {
+        self.backend.commit_refined(commit).await
+    }
+
+    /// Marks the hours of a station (of all, for `None`) from `from` on, to be refined again, for
+    /// example with another definition; returns how many.
+    pub async fn refine_again(
+        &self,
+        station: Option<&StationId>,
+        from: Option<Hour>,
+    ) -> Result<u64, StoreError> {
+        self.backend.refine_again(station.cloned(), from).await
+    }
+
+    /// What is kept of a refined hour beside its observations.
+    pub async fn station_hour(
+        &self,
+        station: &StationId,
+        hour: Hour,
+    ) -> Result<Option<StationHour>, StoreError> {
+        self.backend.station_hour(station.clone(), hour).await
+    }
+}
+
+/// What services read.
+impl Store {
+    /// A number that grows with every write that a reader of stations, observations and raw
+    /// records can see.
+    pub async fn change(&self) -> Result<u64, StoreError> {
+        self.backend.change().await
+    }
+
+    /// All stations, by id.
+    pub async fn stations(&self) -> Result<Vec<StationView>, StoreError> {
+        self.backend.stations().await
+    }
+
+    /// One station.
+    pub async fn station(&self, station: &StationId) -> Result<Option<StationView>, StoreError> {
+        self.backend.station(station.clone()).await
+    }
+
+    /// The locations of a station in order of time; none of an unknown one.
+    pub async fn locations(&self, station: &StationId) -> Result<Vec<StationLocation>, StoreError> {
+        self.backend.locations(station.clone()).await
+    }
+
+    /// Observations of a station; none of an unknown one.
+    pub async fn observations(&self, query: ObservationQuery) -> Result<Page, StoreError> {
+        self.backend.observations(query).await
+    }
+
+    /// The record of an hour as it was received.
+    pub async fn raw_record(
+        &self,
+        station: &StationId,
+        hour: Hour,
+    ) -> Result<Option<RawRecord>, StoreError> {
+        self.backend.raw_record(station.clone(), hour).await
+    }
+}
+
+/// What operators need.
+impl Store {
+    /// Takes a lock that one process at a time can have; `None` when another has it.
+    ///
+    /// It is released when it is dropped, also when the process is killed.
+    pub async fn lock(&self, name: &str) -> Result<Option<ProcessLock>, StoreError> {
+        let (dir, name) = (self.dir().to_owned(), name.to_owned());
+        blocking("locking a process", move || ProcessLock::take(&dir, &name)).await
+    }
+
+    /// Notes that a process starts a run; only the newest runs of each process are kept.
+    pub async fn start_run(&self, process: &str, now: Timestamp) -> Result<RunId, StoreError> {
+        self.backend.start_run(process.to_owned(), now).await
+    }
+
+    /// Notes how a run ended and adds to the running totals of its process.
+    pub async fn finish_run(&self, run: RunId, result: RunResult) -> Result<(), StoreError> {
+        self.backend.finish_run(run, result).await
+    }
+
+    /// The newest run of each process, by name.
+    pub async fn runs_latest(&self) -> Result<Vec<RunRow>, StoreError> {
+        self.backend.runs_latest().await
+    }
+
+    /// The running totals, by process, name and label.
+    pub async fn counters(&self) -> Result<Vec<CounterRow>, StoreError> {
+        self.backend.counters().await
+    }
+
+    /// How much there is and how much is waiting.
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.backend.backlog().await
+    }
+
+    /// Quarantine entries without their bodies, the newest first.
+    pub async fn quarantine_list(
+        &self,
+        filter: QuarantineFilter,
+    ) -> Result<Vec<QuarantineEntry>, StoreError> {
+        self.backend.quarantine_list(filter).await
+    }
+
+    /// A quarantine entry with its body.
+    pub async fn quarantine_get(&self, id: i64) -> Result<Option<QuarantineEntry>, StoreError> {
+        self.backend.quarantine_get(id).await
+    }
+
+    /// Forgets a quarantine entry; whether there was one.
+    pub async fn quarantine_drop(&self, id: i64) -> Result<bool, StoreError> {
+        self.backend.quarantine_drop(id).await
+    }
+
+    /// Reads everything and compares it with its sums.
+    pub async fn check(&self) -> Result<CheckReport, StoreError> {
+        self.backend.check().await
+    }
+}

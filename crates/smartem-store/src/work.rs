@@ -1,0 +1,134 @@
+//! What the refiner takes out of the store and gives back.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use smartem_model::raw::RawRecord;
+use smartem_model::{
+    Hour, Observation, Position, PositionSource, Quarantine, Rejection, StationId,
+};
+
+/// A station as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StationRow {
+    /// The id.
+    pub id: StationId,
+    /// The type of its newest record.
+    pub station_type: Arc<str>,
+    /// The network it belongs to.
+    pub network: Arc<str>,
+    /// The project whose station it is.
+    pub project: Option<Arc<str>>,
+    /// A name for readers.
+    pub name: Option<Arc<str>>,
+    /// Seconds between samples, where the station differs from its type.
+    pub cadence_s: Option<f64>,
+}
+
+/// Hours of one station to be refined, in order of time, each taking the state of the one before.
+#[derive(Clone, Debug)]
+pub struct StationWork {
+    /// Whose hours.
+    pub station: StationRow,
+    /// The state handed on by the stored hour before the first; `None` when there is none.
+    pub state: Option<String>,
+    /// Stored hours that follow each other; hours never received are no gap. Never empty.
+    pub hours: Vec<WorkHour>,
+}
+
+/// What refining a newest value ("last" record) needs to know of its station.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SnapshotFacts {
+    /// The state handed on by the newest refined hour.
+    pub state: Option<String>,
+    /// The newest location.
+    pub location: Option<Position>,
+}
+
+/// One hour to be refined.
+#[derive(Clone, Debug)]
+pub struct WorkHour {
+    /// Which.
+    pub hour: Hour,
+    /// To be given back in [`RefinedHour::revision`].
+    ///
+    /// It changes whenever the content, the incoming state or the station's location does, so
+    /// that a result made from older input is recognised.
+    pub revision: i64,
+    /// What was received.
+    pub record: RawRecord,
+    /// Where the station is known to be in this hour.
+    pub station_location: Option<Position>,
+}
+
+/// Refined hours of one station in order of time; committed in one transaction.
+#[derive(Clone, Debug)]
+pub struct CommitRefined {
+    /// The process that refined them.
+    pub process: String,
+    /// When.
+    pub now: Timestamp,
+    /// Whose hours.
+    pub station: StationId,
+    /// How far in metres a station must be from its location to have moved; see
+    /// [`DEFAULT_MOVE_M`](crate::DEFAULT_MOVE_M).
+    pub move_m: f64,
+    /// The hours of a [`StationWork`] or the first of them, each in the order given.
+    pub hours: Vec<RefinedHour>,
+}
+
+/// What became of one hour.
+#[derive(Clone, Debug)]
+pub struct RefinedHour {
+    /// Which.
+    pub hour: Hour,
+    /// That of the [`WorkHour`] it was made from.
+    pub revision: i64,
+    /// All observations of the hour; each must lie within it.
+    pub observations: Vec<Observation>,
+    /// What was refused.
+    pub rejections: Vec<Rejection>,
+    /// The state handed on to the next hour, in a form that is equal when the state is.
+    pub state: String,
+    /// The position of the hour and where it came from (R9.3); `None` when there is none.
+    pub position: Option<(Position, PositionSource)>,
+    /// Whether the altitude in `position` is the one known of the station, not one of the record.
+    ///
+    /// A location never takes its altitude from such an hour: it would only hear its own echo.
+    pub station_altitude: bool,
+    /// Why nothing of it is published, where that is so.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// What became of a [`CommitRefined`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitReport {
+    /// Hours committed.
+    pub committed: u64,
+    /// Hours left to be refined again: the input of one, or of one before it, changed meanwhile.
+    pub stale: u64,
+    /// Observations written.
+    pub observations: u64,
+    /// Other hours that now have to be refined again, because their state or location changed.
+    pub marked: u64,
+    /// Quarantine entries opened.
+    pub quarantined_new: u64,
+    /// Quarantine entries resolved.
+    pub resolved: u64,
+}
+
+/// What is kept of a refined hour beside its observations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StationHour {
+    /// Which.
+    pub hour: Hour,
+    /// The state it handed on.
+    pub state: String,
+    /// The list of rejections as JSON.
+    pub rejections: Value,
+    /// Why nothing of it is published.
+    pub quarantine: Option<Quarantine>,
+    /// Its position and where that came from.
+    pub position: Option<(Position, PositionSource)>,
+}

@@ -1,0 +1,84 @@
+//! The contract of a store: a suite over its public interface, run on each backend.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod crash;
+mod intake;
+mod last;
+mod location;
+mod opening;
+mod operating;
+mod order;
+mod query;
+mod refining;
+mod support;
+
+/// Runs cases, each a function that is given an empty store, on the SQLite backend.
+macro_rules! suite {
+    ($($module:ident { $($case:ident,)+ })+) => {
+        mod sqlite {
+            $(mod $module {
+                $(#[tokio::test]
+                async fn $case() {
+                    let dir = tempfile::tempdir().unwrap();
+                    crate::$module::$case(crate::support::open(dir.path()).await).await;
+                })+
+            })+
+        }
+    };
+}
+
+suite! {
+    intake {
+        an_unchanged_record_is_no_work,
+        a_changed_record_is_work_again,
+        a_record_comes_back_as_it_was_sent,
+        checkpoints_are_those_of_the_process_and_source,
+        a_snapshot_among_hours_is_refused_and_nothing_is_taken_in,
+        a_body_in_quarantine_is_kept_whole_until_a_good_record_comes,
+        a_station_has_the_type_of_its_newest_hour,
+    }
+    last {
+        the_newest_snapshot_stays,
+        an_hour_and_a_snapshot_compete_for_the_last_value,
+        a_new_station_is_shown_where_its_snapshot_is,
+        observations_of_another_station_are_refused,
+    }
+    location {
+        a_station_moves_when_two_hours_say_so,
+        an_hour_without_a_fix_is_refined_again_when_the_station_is_known,
+        a_location_does_not_hear_its_own_altitude,
+    }
+    operating {
+        runs_and_counters_are_told,
+        the_backlog_counts,
+        a_whole_store_has_no_problems,
+        a_lock_is_held_by_one,
+        a_cadence_makes_all_hours_work_again,
+    }
+    query {
+        pages_hold_each_observation_once,
+        a_window_takes_what_overlaps_it,
+        without_a_window_the_newest_are_given,
+        a_cursor_is_a_text,
+        an_unknown_station_has_nothing,
+    }
+    refining {
+        work_is_a_run_of_dirty_hours,
+        an_hour_is_replaced_as_a_whole,
+        a_late_hour_is_refined_with_those_after_it,
+        refining_stops_where_the_state_is_the_old_one,
+        a_result_from_older_input_is_not_taken,
+        another_state_meanwhile_makes_a_result_stale,
+        another_location_meanwhile_makes_a_result_stale,
+        hours_can_be_asked_to_be_refined_again,
+        the_last_value_follows_the_observations,
+        a_quarantined_hour_is_resolved_by_a_good_one,
+        an_observation_must_be_of_its_hour,
+        an_observation_comes_back_as_it_was_refined,
+    }
+}

@@ -1,0 +1,213 @@
+//! The command line as a table; nothing is opened or connected here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+/// The Smart Emission Data Platform: raw values of air-quality, noise and weather stations in,
+/// validated and calibrated open data out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "smartem",
+    version,
+    propagate_version = true,
+    after_help = "Try it: `smartem demo` shows a simulated city on a map, with nothing else installed."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options that most commands take.
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// Configuration file [default: ./smartem.toml where it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder of the store [default: ./smartem-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Form of the log on standard error
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub log: Option<LogFormat>,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole platform in one process: ETL on its schedules, services, viewer
+    Up,
+    /// The same on a throw-away store with a simulated city; open the address it prints
+    Demo(Demo),
+    /// Only the services, on an existing store
+    Serve,
+    /// Processes: run one once, list them, or see how they are doing
+    #[command(subcommand)]
+    Etl(Etl),
+    /// Refine a raw record from a file and print what becomes of it; needs no store
+    #[command(
+        after_help = "Exit status: 0 refined, 1 quarantined, 2 file not readable or a model refused.\n\
+        Example: smartem refine timeseries-hour.json"
+    )]
+    Refine(Refine),
+    /// Stations to try things on: recorded ones, or a simulated city
+    #[command(subcommand)]
+    Simulate(Simulate),
+    /// Station-type definitions
+    #[command(subcommand)]
+    Device(Device),
+    /// The store
+    #[command(subcommand)]
+    Store(Store),
+    /// What could not be understood
+    #[command(subcommand)]
+    Quarantine(Quarantine),
+    /// The effective configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Ask a running service whether it is ready; for containers without curl
+    Healthcheck,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Days of history that the simulated city has at once
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(0..=366))]
+    pub days: u32,
+    /// Stations in the city
+    #[arg(long, default_value_t = 60)]
+    pub stations: usize,
+    /// Another seed is another city
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Seconds between two samples of a station
+    #[arg(long, default_value_t = 11)]
+    pub cadence: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Etl {
+    /// One run of one process, as a CronJob runs it
+    #[command(
+        after_help = "Exit status: 0 done, nothing to do, budget spent with work left, or records quarantined;\n\
+        75 nothing could be reached or stopped with work left; 65 data no later run can pass; 78 configuration.\n\
+        Example: smartem etl run harvester-whale && smartem etl run refiner"
+    )]
+    Run {
+        /// Name of the process; `smartem etl list` shows them
+        process: String,
+    },
+    /// All processes with their chains and schedules
+    List,
+    /// Last run, outcome, backlog and next run of every process
+    Status,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Refine {
+    /// A raw record, a Whale hour as its API serves it, or a request with models and state
+    pub file: PathBuf,
+    /// Folder with further station-type definitions
+    #[arg(long, value_name = "DIR")]
+    pub devices: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Simulate {
+    /// Serves the Raw Sensor ("Whale") API
+    #[command(
+        after_help = "Examples:\n  smartem simulate whale --from recordings/\n  \
+        smartem simulate whale --seed 7 --stations 10 --since 2026-11-01T00:00:00Z"
+    )]
+    Whale(SimulateWhale),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SimulateWhale {
+    /// Serve the recorded hours and last values below this folder instead of a city
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "stations", "cadence", "since", "until"])]
+    pub from: Option<PathBuf>,
+    /// Another seed is another city
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Stations in the city
+    #[arg(long, default_value_t = 60)]
+    pub stations: usize,
+    /// Seconds between two samples of a station
+    #[arg(long, default_value_t = 11)]
+    pub cadence: u32,
+    /// When the stations began to measure [default: 7 days ago]
+    #[arg(long)]
+    pub since: Option<Timestamp>,
+    /// When they ended [default: they go on]
+    #[arg(long)]
+    pub until: Option<Timestamp>,
+    /// Pretend that it is this time, for answers that never change
+    #[arg(long)]
+    pub now: Option<Timestamp>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Device {
+    /// The station types that are known
+    List,
+    /// What a station type measures
+    Show {
+        /// Name of the type
+        name: String,
+    },
+    /// Checks a definition file and explains its faults by line
+    Check {
+        /// The definition, TOML
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Store {
+    /// Brings the store to the version of this program; makes it when there is none
+    Migrate,
+    /// Checks the store for damage
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quarantine {
+    /// The entries, newest first
+    List {
+        /// Also those that were resolved
+        #[arg(long)]
+        all: bool,
+    },
+    /// One entry with its body
+    Show {
+        /// Number of the entry
+        id: i64,
+    },
+    /// Forgets an entry
+    Drop {
+        /// Number of the entry
+        id: i64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Prints every setting as it holds
+    Show,
+    /// Says whether the configuration can be used
+    Check,
+}

@@ -1,0 +1,25 @@
+//! `smartem config show|check`.
+
+use std::process::ExitCode;
+
+use crate::cli::{self, Global};
+use crate::config::Config;
+use crate::output;
+use crate::platform::Platform;
+
+pub(super) fn run(args: &cli::Config, global: &Global) -> anyhow::Result<ExitCode> {
+    match args {
+        cli::Config::Show => output::line(Config::show(global)?),
+        cli::Config::Check => {
+            let platform = Platform::new(Config::load(global)?)?;
+            for (name, process) in &platform.config.process {
+                platform.process(name)?;
+                if !process.schedule.is_empty() {
+                    process.schedule.parse::<smartem_etl::Schedule>()?;
+                }
+            }
+            output::line("the configuration is good");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

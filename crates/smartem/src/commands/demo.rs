@@ -1,0 +1,98 @@
+//! `smartem demo`: the whole platform on a throw-away store with a simulated city.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use jiff::SignedDuration;
+use smartem_collect::harvest::whale::WhaleConfig;
+use smartem_simulate::city::{City, CityConfig};
+use smartem_simulate::whale;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{load_config, open_migrated_store, serve, up};
+use crate::cli::{Demo, Global};
+use crate::config::Config;
+use crate::platform::Platform;
+use crate::{clock, output, signals};
+
+pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode> {
+    let mut config = load_config(global)?;
+    // Removed at the end; a folder that was named is kept.
+    let throw_away = match &global.data_dir {
+        Some(_) => None,
+        None => {
+            Some(TempDir::with_prefix("smartem-demo-").context("making a folder for the demo")?)
+        }
+    };
+    if let Some(folder) = &throw_away {
+        folder.path().clone_into(&mut config.store.data_dir);
+    }
+    let stop = signals::stop_token()?;
+    let listener = serve::listen(config.serve.listen).await?;
+    let source = simulate(args, &stop).await?;
+    set_schedules(&mut config, source);
+    let store = open_migrated_store(&config).await?;
+    let platform = Arc::new(Platform::new(config)?);
+    let state = platform.serve_state(store.clone(), clock::system(), true)?;
+    output::line(format_args!(
+        "a simulated city of {} stations; its last {} days are on their way into the store",
+        args.stations, args.days
+    ));
+    serve::announce(&listener)?;
+    let scheduler = up::schedule(&platform, &store, &stop, true)?;
+    serve::serve(listener, state, stop).await;
+    scheduler.join().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts the city behind a Raw Sensor API of its own; gives back its address.
+async fn simulate(args: &Demo, stop: &CancellationToken) -> anyhow::Result<Url> {
+    let now = (clock::system())();
+    let city = City::new(CityConfig {
+        seed: args.seed,
+        stations: args.stations,
+        cadence_s: args.cadence,
+        ..CityConfig::starting(now - SignedDuration::from_hours(24 * i64::from(args.days)))
+    })?;
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .context("listening for the simulated city")?;
+    let address = listener
+        .local_addr()
+        .context("asking for the own address")?;
+    let (router, stop) = (whale::router(Arc::new(city), clock::system()), stop.clone());
+    tokio::spawn(async move {
+        let stopped = async move { stop.cancelled().await };
+        if let Err(error) = axum::serve(listener, router)
+            .with_graceful_shutdown(stopped)
+            .await
+        {
+            tracing::error!(%error, "the simulated city ended");
+        }
+    });
+    format!("http://{address}{}", whale::PREFIX)
+        .parse()
+        .context("the address of the simulated city")
+}
+
+/// The simulated city as the only source, and schedules that show results at once.
+fn set_schedules(config: &mut Config, city: Url) {
+    for (name, process) in &mut config.process {
+        process.source.clear();
+        process.budget = None;
+        process.schedule = match name.as_str() {
+            "harvester-whale" => "*/30 * * * * *",
+            "last" => "*/10 * * * * *",
+            "refiner" => "*/2 * * * * *",
+            _ => "",
+        }
+        .to_owned();
+        if name == "harvester-whale" {
+            process.source.push(WhaleConfig::new("city", city.clone()));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One file for each command.
+
+mod config;
+mod demo;
+mod device;
+mod etl;
+mod healthcheck;
+mod quarantine;
+mod refine;
+mod serve;
+mod simulate;
+mod store;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use smartem_etl::ScheduleError;
+use smartem_store::{Access, Store, StoreError};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command, Global, LogFormat, Simulate};
+use crate::config::{Config, ConfigError, UsageError};
+use crate::output;
+
+/// Exit status for wrong usage, after `sysexits.h`.
+pub(crate) const USAGE: u8 = 64;
+const DATA: u8 = 65;
+const FAILED: u8 = 1;
+const TRY_AGAIN: u8 = 75;
+const CONFIGURATION: u8 = 78;
+
+/// Runs a command; the exit status is part of its contract.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    start_log(cli.global.log.unwrap_or(LogFormat::Text));
+    let global = cli.global;
+    match cli.command {
+        Command::Refine(args) => return refine::run(&args, &global),
+        Command::Device(args) => return device::run(&args, &global),
+        Command::Config(args) => return config::run(&args, &global),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Up => up::run(&global).await,
+            Command::Demo(args) => demo::run(&args, &global).await,
+            Command::Serve => serve::run(&global).await,
+            Command::Etl(args) => etl::run(&args, &global).await,
+            Command::Simulate(Simulate::Whale(args)) => simulate::whale(args, &global).await,
+            Command::Store(args) => store::run(&args, &global).await,
+            Command::Quarantine(args) => quarantine::run(&args, &global).await,
+            Command::Healthcheck => healthcheck::run(&global).await,
+            Command::Refine(_) | Command::Device(_) | Command::Config(_) => Ok(ExitCode::SUCCESS),
+        }
+    })
+}
+
+/// The exit status that tells an operator, or a Job's failure policy, what would help.
+pub(crate) fn exit_code_of(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if cause.is::<UsageError>() {
+            return USAGE;
+        }
+        let is_configuration = cause.is::<ConfigError>()
+            || cause.is::<toml::de::Error>()
+            || cause.is::<ScheduleError>();
+        if is_configuration {
+            return CONFIGURATION;
+        }
+        match cause.downcast_ref::<StoreError>() {
+            Some(StoreError::NewerSchema { .. }) => return DATA,
+            Some(StoreError::NotMigrated { .. }) => return CONFIGURATION,
+            Some(_) => return TRY_AGAIN,
+            None => {}
+        }
+    }
+    FAILED
+}
+
+/// Logs to standard error; `RUST_LOG` chooses what.
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,hyper=warn,reqwest=warn,tower_http=warn"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+/// Opens an existing store; the error of an older one names the command that brings it up.
+async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let dir = &config.store.data_dir;
+    Store::open(dir, Access::Existing)
+        .await
+        .with_context(|| format!("opening the store in {}", dir.display()))
+}
+
+/// Makes or brings up the store, then opens it.
+async fn open_migrated_store(config: &Config) -> anyhow::Result<Store> {
+    let dir = &config.store.data_dir;
+    let now = (crate::clock::system())();
+    let applied = Store::migrate_dir(dir, now)
+        .await
+        .with_context(|| format!("making the store in {}", dir.display()))?;
+    for migration in applied {
+        tracing::info!(version = migration.version, name = %migration.name, "store migrated");
+    }
+    open_store(config).await
+}
+
+fn load_config(global: &Global) -> anyhow::Result<Config> {
+    Config::load(global)
+}
+
+/// Prints rows in columns as wide as their widest cell.
+fn print_table(header: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells
+            .chain([header[column].chars().count()])
+            .max()
+            .unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    output::line(line(header.to_vec()));
+    for row in rows {
+        output::line(line(row.iter().map(String::as_str).collect()));
+    }
+}

@@ -1,0 +1,49 @@
+//! `smartem serve`: only the services, on an existing store.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use smartem_serve::ServeState;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{load_config, open_store};
+use crate::cli::Global;
+use crate::platform::Platform;
+use crate::{clock, output, signals};
+
+pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
+    let platform = Platform::new(load_config(global)?)?;
+    let store = open_store(&platform.config).await?;
+    let state = platform.serve_state(store, clock::system(), false)?;
+    let listener = listen(platform.config.serve.listen).await?;
+    let stop = signals::stop_token()?;
+    announce(&listener)?;
+    serve(listener, state, stop).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the address of the services.
+pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("listening on {address}; another program may use it: choose one with --listen")
+    })
+}
+
+/// Says where the services are to be found.
+pub(super) fn announce(listener: &TcpListener) -> anyhow::Result<()> {
+    let address = listener
+        .local_addr()
+        .context("asking for the own address")?;
+    output::line(format_args!("smartem is at http://{address}/"));
+    Ok(())
+}
+
+/// Serves until `stop`.
+pub(super) async fn serve(listener: TcpListener, state: ServeState, stop: CancellationToken) {
+    let readiness = state.readiness.clone();
+    let router = smartem_serve::router(state);
+    let shutdown = async move { stop.cancelled().await };
+    smartem_http::serve(listener, router, readiness, shutdown).await;
+}

@@ -1,0 +1,277 @@
+//! The configuration: built-in defaults, then a file, then the environment, then flags.
+//!
+//! `config/smartem.toml` is the default, compiled in. An unknown key is refused with its line.
+
+mod layers;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use smartem_collect::harvest::whale::WhaleConfig;
+use toml::Table;
+
+use crate::cli::Global;
+
+/// The built-in defaults; also the reference of all settings.
+pub(crate) const DEFAULTS: &str = include_str!("../../../../config/smartem.toml");
+
+/// The file that is read when none is named.
+const USUAL_FILE: &str = "smartem.toml";
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub store: StoreConfig,
+    pub serve: ServeConfig,
+    pub viewer: ViewerConfig,
+    pub refine: RefineConfig,
+    pub process: BTreeMap<String, ProcessConfig>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StoreConfig {
+    pub data_dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServeConfig {
+    pub listen: SocketAddr,
+    pub stale_after: SignedDuration,
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 8080).into(),
+            stale_after: SignedDuration::from_hours(2),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ViewerConfig {
+    /// Empty: the map is drawn from the land and water that the viewer brings along.
+    pub tile_url: String,
+    pub tile_attribution: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RefineConfig {
+    /// Folder with further station-type definitions; empty: none.
+    pub definitions_dir: PathBuf,
+    pub move_m: f64,
+}
+
+impl Default for RefineConfig {
+    fn default() -> Self {
+        Self {
+            definitions_dir: PathBuf::new(),
+            move_m: smartem_store::DEFAULT_MOVE_M,
+        }
+    }
+}
+
+/// One process.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ProcessConfig {
+    pub input: Input,
+    pub output: Vec<Output>,
+    /// Cron expression in UTC; empty: only when asked for.
+    pub schedule: String,
+    pub budget: Option<SignedDuration>,
+    /// For `last`: the processes whose sources are read.
+    pub sources_of: Vec<String>,
+    pub source: Vec<WhaleConfig>,
+}
+
+/// Where a process reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) enum Input {
+    #[default]
+    #[serde(rename = "")]
+    Unset,
+    /// A Raw Sensor API: hours and newest values.
+    #[serde(rename = "whale")]
+    Whale,
+    /// The newest values of the sources of other processes.
+    #[serde(rename = "last")]
+    Last,
+    /// Raw station-hours of the store that are new or changed.
+    #[serde(rename = "store.raw")]
+    StoreRaw,
+}
+
+/// Where a process writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) enum Output {
+    #[serde(rename = "store.raw")]
+    StoreRaw,
+    #[serde(rename = "store.last")]
+    StoreLast,
+    #[serde(rename = "store.observations")]
+    StoreObservations,
+}
+
+impl Config {
+    /// The configuration as defaults, file, environment and flags make it.
+    pub(crate) fn load(global: &Global) -> anyhow::Result<Self> {
+        let file = file(global);
+        let mut config = Self::from_table(layered(global)?)?;
+        let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
+        config.read_secrets(folder)?;
+        Ok(config)
+    }
+
+    /// Every setting as it holds, as TOML. Secrets are files, so none is shown.
+    pub(crate) fn show(global: &Global) -> anyhow::Result<String> {
+        let table = layered(global)?;
+        Self::from_table(table.clone())?;
+        toml::to_string_pretty(&table).context("writing the configuration")
+    }
+
+    fn from_table(table: Table) -> anyhow::Result<Self> {
+        table.try_into().context("the configuration cannot be used")
+    }
+
+    /// Reads the secrets that settings name by file, relative to the folder of the configuration.
+    fn read_secrets(&mut self, folder: &Path) -> anyhow::Result<()> {
+        for (name, process) in &mut self.process {
+            for source in &mut process.source {
+                let Some(file) = &source.token_file else {
+                    continue;
+                };
+                let path = folder.join(file);
+                let token = std::fs::read_to_string(&path).with_context(|| {
+                    format!(
+                        "reading the token of source `{}` of process `{name}` from {}",
+                        source.name,
+                        path.display()
+                    )
+                })?;
+                source.token = Some(WhaleConfig::bearer(&token).ok_or_else(|| {
+                    anyhow!(
+                        "the token in {} holds characters that no header may",
+                        path.display()
+                    )
+                })?);
+            }
+        }
+        Ok(())
+    }
+
+    /// A process by its name, or by its name in the original platform (`harvester_whale`).
+    pub(crate) fn process(&self, name: &str) -> anyhow::Result<(&str, &ProcessConfig)> {
+        let usual = name.replace('_', "-");
+        self.process
+            .get_key_value(&usual)
+            .map(|(name, process)| (name.as_str(), process))
+            .ok_or_else(|| {
+                let known: Vec<&str> = self.process.keys().map(String::as_str).collect();
+                anyhow!(UsageError(format!(
+                    "there is no process `{name}`; there are: {}",
+                    known.join(", ")
+                )))
+            })
+    }
+}
+
+/// The file that was named, or the usual one where it exists.
+fn file(global: &Global) -> Option<&Path> {
+    let usual = Path::new(USUAL_FILE);
+    global
+        .config
+        .as_deref()
+        .or_else(|| usual.exists().then_some(usual))
+}
+
+/// Defaults, file, environment and flags on top of each other.
+fn layered(global: &Global) -> anyhow::Result<Table> {
+    let mut table = layers::defaults()?;
+    if let Some(file) = file(global) {
+        layers::merge(&mut table, layers::from_file(file)?);
+    }
+    layers::merge_environment(&mut table, std::env::vars())?;
+    let mut flags = Table::new();
+    if let Some(data_dir) = &global.data_dir {
+        let data_dir = data_dir.to_string_lossy().into_owned();
+        flags.insert(
+            "store".to_owned(),
+            Table::from_iter([("data_dir".to_owned(), data_dir.into())]).into(),
+        );
+    }
+    if let Some(listen) = global.listen {
+        let listen = listen.to_string();
+        flags.insert(
+            "serve".to_owned(),
+            Table::from_iter([("listen".to_owned(), listen.into())]).into(),
+        );
+    }
+    layers::merge(&mut table, flags);
+    Ok(table)
+}
+
+/// Wrong usage of the command line (`EX_USAGE`).
+#[derive(Debug)]
+pub(crate) struct UsageError(pub String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// A configuration that cannot be used (`EX_CONFIG`).
+#[derive(Debug)]
+pub(crate) struct ConfigError(pub String);
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_file_and_the_defaults_in_code_agree() {
+        let config = Config::from_table(layers::defaults().unwrap()).unwrap();
+        let (serve, refine) = (ServeConfig::default(), RefineConfig::default());
+        assert_eq!(config.serve.listen, serve.listen);
+        assert_eq!(config.serve.stale_after, serve.stale_after);
+        assert!((config.refine.move_m - refine.move_m).abs() < f64::EPSILON);
+        for (name, process) in &config.process {
+            assert_ne!(process.input, Input::Unset, "{name}");
+            assert!(
+                process.schedule.parse::<smartem_etl::Schedule>().is_ok(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_of_the_original_are_accepted() {
+        let config = Config::from_table(layers::defaults().unwrap()).unwrap();
+        assert_eq!(
+            config.process("harvester_whale").unwrap().0,
+            "harvester-whale"
+        );
+        let error = config.process("harvester").unwrap_err().to_string();
+        assert!(error.contains("harvester-whale"), "{error}");
+    }
+}

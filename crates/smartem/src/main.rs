@@ -1,0 +1,37 @@
+//! `smartem`: the whole platform in one program. See `smartem --help`.
+
+mod cli;
+mod clock;
+mod commands;
+mod config;
+mod output;
+mod platform;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; everything else is wrong usage (EX_USAGE).
+            let is_error = error.use_stderr();
+            // Nothing can be done when not even the terminal takes the text.
+            let _ = error.print();
+            return if is_error {
+                ExitCode::from(commands::USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(commands::exit_code_of(&error))
+        }
+    }
+}

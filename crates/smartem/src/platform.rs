@@ -1,0 +1,181 @@
+//! Wiring: from the configuration to definitions, processes and services.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use smartem_collect::harvest::whale::Whale;
+use smartem_etl::{Clock, Harvest, Input, Intent, Process, Refiner, RefinerSettings};
+use smartem_http::{Limits, Readiness};
+use smartem_model::Vocabulary;
+use smartem_refine::{Catalogue, Definition, ModelSet};
+use smartem_serve::{ServeState, ViewerSettings};
+use smartem_store::Store;
+
+use crate::config::{self, Config, ConfigError, ProcessConfig};
+
+/// The indicators, compiled in.
+const VOCABULARY: &str = include_str!("../../../vocabulary/indicators.toml");
+
+/// The station types that come with the program.
+const DEFINITIONS: [(&str, &str); 3] = [
+    ("jose.toml", include_str!("../../../devices/jose.toml")),
+    (
+        "luftdaten.toml",
+        include_str!("../../../devices/luftdaten.toml"),
+    ),
+    (
+        "vanilla.toml",
+        include_str!("../../../devices/vanilla.toml"),
+    ),
+];
+
+/// The vocabulary that comes with the program.
+pub(crate) fn vocabulary() -> anyhow::Result<Vocabulary> {
+    Vocabulary::from_toml(VOCABULARY).context("reading the built-in vocabulary")
+}
+
+/// The built-in station types and those of a folder, which may replace them.
+pub(crate) fn catalogue(further: Option<&Path>) -> anyhow::Result<Catalogue> {
+    let vocabulary = vocabulary()?;
+    let mut catalogue = Catalogue::default();
+    for (name, text) in DEFINITIONS {
+        let definition = Definition::from_toml(text, &vocabulary)
+            .with_context(|| format!("reading the built-in station type {name}"))?;
+        catalogue.insert(definition);
+    }
+    let Some(folder) = further.filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(catalogue);
+    };
+    let unreadable = |error: std::io::Error| {
+        ConfigError(format!(
+            "the folder of definitions {} cannot be read: {error}",
+            folder.display()
+        ))
+    };
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .map_err(unreadable)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
+    files.sort();
+    for file in files {
+        let text = std::fs::read_to_string(&file).map_err(unreadable)?;
+        let definition = Definition::from_toml(&text, &vocabulary)
+            .map_err(|error| anyhow!(ConfigError(format!("{}: {error}", file.display()))))?;
+        catalogue.insert(definition);
+    }
+    Ok(catalogue)
+}
+
+/// What every process is built from.
+pub(crate) struct Platform {
+    pub config: Config,
+    pub catalogue: Arc<Catalogue>,
+    pub models: Arc<ModelSet>,
+}
+
+impl Platform {
+    pub(crate) fn new(config: Config) -> anyhow::Result<Self> {
+        let catalogue = Arc::new(catalogue(Some(&config.refine.definitions_dir))?);
+        Ok(Self {
+            config,
+            catalogue,
+            models: Arc::new(ModelSet::default()),
+        })
+    }
+
+    /// Builds a process of the configuration.
+    pub(crate) fn process(&self, name: &str) -> anyhow::Result<Box<dyn Process>> {
+        let (name, process) = self.config.process(name)?;
+        Ok(match process.input {
+            config::Input::Whale => self.harvest(name, &[process], Intent::HistoryAndLast)?,
+            config::Input::Last => {
+                let sources: Vec<&ProcessConfig> = process
+                    .sources_of
+                    .iter()
+                    .map(|other| self.config.process(other).map(|(_, process)| process))
+                    .collect::<Result<_, _>>()?;
+                self.harvest(name, &sources, Intent::Last)?
+            }
+            config::Input::StoreRaw => {
+                let settings = RefinerSettings {
+                    move_m: self.config.refine.move_m,
+                    ..RefinerSettings::default()
+                };
+                Box::new(Refiner::new(
+                    self.catalogue.clone(),
+                    self.models.clone(),
+                    settings,
+                ))
+            }
+            config::Input::Unset => {
+                return Err(anyhow!(ConfigError(format!(
+                    "process `{name}` has no `input`; it can be \"whale\", \"last\" or \"store.raw\""
+                ))));
+            }
+        })
+    }
+
+    fn harvest(
+        &self,
+        name: &str,
+        processes: &[&ProcessConfig],
+        intent: Intent,
+    ) -> anyhow::Result<Box<dyn Process>> {
+        let mut inputs: Vec<Box<dyn Input>> = Vec::new();
+        for source in processes.iter().flat_map(|process| &process.source) {
+            let input = Whale::new(source.clone())
+                .with_context(|| format!("making the client of source `{}`", source.name))?;
+            inputs.push(Box::new(input));
+        }
+        let (catalogue, models) = (self.catalogue.clone(), self.models.clone());
+        Ok(Box::new(Harvest::new(
+            name, inputs, intent, catalogue, models,
+        )))
+    }
+
+    /// The time one run of a process may take.
+    pub(crate) fn budget(&self, name: &str) -> anyhow::Result<Option<Duration>> {
+        let (_, process) = self.config.process(name)?;
+        Ok(process
+            .budget
+            .and_then(|budget| Duration::try_from(budget).ok()))
+    }
+
+    /// What the services need.
+    pub(crate) fn serve_state(
+        &self,
+        store: Store,
+        clock: Clock,
+        is_demo: bool,
+    ) -> anyhow::Result<ServeState> {
+        let viewer = &self.config.viewer;
+        let settings = ViewerSettings {
+            tile_url: (!viewer.tile_url.is_empty()).then(|| viewer.tile_url.clone()),
+            tile_attribution: viewer.tile_attribution.clone(),
+            start_view: None,
+            demo: is_demo,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let stale_after = Duration::try_from(self.config.serve.stale_after).map_err(|_| {
+            anyhow!(ConfigError(
+                "`serve.stale_after` must not be negative".to_owned()
+            ))
+        })?;
+        Ok(ServeState {
+            store,
+            vocabulary: Arc::new(vocabulary()?),
+            viewer: settings,
+            stale_after,
+            clock,
+            readiness: Readiness::default(),
+            limits: Limits::default(),
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Killed anywhere, the processes go on where the last commit was: nothing lost, nothing twice.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::support::{Place, Service, fingerprint, first_difference};
+
+/// How often the program is killed.
+const KILLS: usize = 10;
+
+const CITY: [&str; 10] = [
+    "--stations",
+    "10",
+    "--cadence",
+    "60",
+    "--since",
+    "2026-03-01T00:00:00Z",
+    "--until",
+    "2026-03-05T12:00:00Z",
+    "--now",
+    "2026-03-06T00:00:00Z",
+];
+
+/// Runs everything to its end; the second harvest sees what refining found out.
+fn finish(place: &Place) {
+    for process in ["harvester-whale", "refiner", "harvester-whale", "refiner"] {
+        place.etl(process);
+    }
+}
+
+#[test]
+fn a_program_killed_at_ten_random_points_leaves_the_same_store_as_an_undisturbed_one() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the length of the test is chosen from outside"
+    )]
+    let seeds: u64 = std::env::var("SMARTEM_TEST_KILL_SEEDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1);
+    let undisturbed = Place::new();
+    let remote = Service::whale(&undisturbed, &CITY);
+    undisturbed.with_source(&remote.url);
+    let mut durations = Vec::new();
+    for process in ["harvester-whale", "refiner"] {
+        let since = Instant::now();
+        undisturbed.etl(process);
+        durations.push((process, since.elapsed()));
+    }
+    finish(&undisturbed);
+    let expected = fingerprint(&undisturbed.data());
+    assert!(expected.lines().count() > 2000, "too little to compare");
+    for seed in 0..seeds {
+        let place = Place::new();
+        place.with_source(&remote.url);
+        let mut random = StdRng::seed_from_u64(seed);
+        let (mut killed, mut begun) = (0, 0);
+        while killed < KILLS {
+            // Early kills hit the harvest, later ones also the refiner, which has work by then.
+            let (process, usual) = durations[usize::from(begun % 2 == 1)];
+            begun += 1;
+            let mut run = place
+                .command(&["etl", "run", process])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            // Short runs, so that there is work left for all ten.
+            let longest = (usual / 4).max(Duration::from_millis(50));
+            std::thread::sleep(random.random_range(Duration::from_millis(5)..longest));
+            if run.try_wait().unwrap().is_none() {
+                run.kill().unwrap();
+                killed += 1;
+            }
+            run.wait().unwrap();
+            assert!(
+                begun < 20 * KILLS,
+                "the program ends before it can be killed"
+            );
+        }
+        finish(&place);
+        let found = fingerprint(&place.data());
+        assert_eq!(first_difference(&expected, &found), None, "seed {seed}");
+        println!("seed {seed}: killed {killed} times in {begun} runs, the store is the same");
+    }
+}
+
+#[test]
+fn two_runs_at_once_process_everything_once() {
+    let place = Place::new();
+    let remote = Service::whale(&place, &CITY);
+    place.with_source(&remote.url);
+    let start = || {
+        place
+            .command(&["etl", "run", "harvester-whale"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let (first, second) = (start(), start());
+    let outputs = [
+        first.wait_with_output().unwrap(),
+        second.wait_with_output().unwrap(),
+    ];
+    let said: Vec<String> = outputs
+        .iter()
+        .map(|o| crate::support::text(&o.stdout))
+        .collect();
+    assert!(
+        outputs.iter().all(|output| output.status.success()),
+        "{said:?}"
+    );
+    assert_eq!(
+        said.iter()
+            .filter(|said| said.contains("already_running"))
+            .count(),
+        1,
+        "{said:?}"
+    );
+}

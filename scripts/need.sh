@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Makes sure that tools are there: installs Debian packages when root, else says what is missing.
+# Usage: scripts/need.sh cc chromium cargo node
+set -eu
+
+missing_packages=()
+missing_by_hand=()
+for tool in "$@"; do
+  case "$tool" in
+    cc) command -v cc >/dev/null || missing_packages+=(build-essential) ;;
+    chromium) command -v "${CHROMIUM:-chromium}" >/dev/null || missing_packages+=(chromium) ;;
+    cargo) command -v cargo >/dev/null || missing_by_hand+=("a Rust toolchain (cargo), 1.89 or later") ;;
+    node) { command -v node && command -v npm; } >/dev/null || missing_by_hand+=("Node.js 20 or later with npm") ;;
+    *) echo "need.sh: no rule for '$tool'" >&2; exit 64 ;;
+  esac
+done
+
+if [ "${#missing_by_hand[@]}" -gt 0 ]; then
+  for thing in "${missing_by_hand[@]}"; do echo "missing: $thing" >&2; done
+  exit 1
+fi
+[ "${#missing_packages[@]}" -eq 0 ] && exit 0
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+  echo "installing ${missing_packages[*]}"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing_packages[@]}" >/dev/null
+else
+  echo "missing: Debian packages ${missing_packages[*]}; install them with" >&2
+  echo "  sudo apt-get install ${missing_packages[*]}" >&2
+  exit 1
+fi
