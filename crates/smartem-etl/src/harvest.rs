@@ -39,16 +39,23 @@ pub struct Origin {
 /// What an input is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
+    /// Completed hours.
+    History,
+    /// The newest values.
+    Last,
     /// Completed hours, then the newest values.
     HistoryAndLast,
-    /// The newest values only.
-    Last,
 }
 
 impl Intent {
     /// Whether completed hours are wanted.
     pub fn wants_history(self) -> bool {
-        self == Self::HistoryAndLast
+        self != Self::Last
+    }
+
+    /// Whether newest values are wanted.
+    pub fn wants_last(self) -> bool {
+        self != Self::History
     }
 }
 

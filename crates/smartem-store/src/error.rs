@@ -11,7 +11,8 @@ use crate::CodecError;
 pub enum StoreError {
     /// There is no store, or its schema is older than this program needs.
     #[error(
-        "opening {}: the schema has version {found} and {needed} is needed; run `smartem store migrate`",
+        "opening {}: the schema has version {found} and {needed} is needed; \
+         run `smartem store migrate`",
         path.display()
     )]
     NotMigrated {
@@ -24,7 +25,8 @@ pub enum StoreError {
     },
     /// A newer program wrote it.
     #[error(
-        "opening {}: the schema has version {found}, this program knows versions up to {known}; use a newer smartem",
+        "opening {}: the schema has version {found}, this program knows versions up to {known}; \
+         use a newer smartem",
         path.display()
     )]
     NewerSchema {
@@ -146,7 +148,8 @@ pub enum StoreError {
     },
     /// An observation of another station, or not within its hour.
     #[error(
-        "storing what was refined of station {station}, {time}: the observation of {indicator} is not of it"
+        "storing what was refined of station {station}, {time}: \
+         the observation of {indicator} is not of it"
     )]
     ForeignObservation {
         /// Whose record.

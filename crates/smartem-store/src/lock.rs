@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::StoreError;
 use crate::sqlite::create_dir;
@@ -16,25 +16,48 @@ pub struct ProcessLock {
 impl ProcessLock {
     /// Locks `name` among the processes that use the store in `dir`; `None` when another has it.
     pub(crate) fn take(dir: &Path, name: &str) -> Result<Option<Self>, StoreError> {
-        let locks = dir.join("locks");
-        create_dir(&locks)?;
-        let path = locks.join(format!("{}.lock", file_name(name)));
-        let failed = |action, source| StoreError::File {
-            action,
-            path: path.clone(),
-            source,
-        };
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|source| failed("opening the lock file", source))?;
+        let (file, path) = open(dir, name)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(failed("locking the file", source)),
+            Err(TryLockError::Error(source)) => Err(not_locked(path, source)),
         }
+    }
+
+    /// As [`ProcessLock::take`], but waits until no other has it.
+    pub(crate) fn wait(dir: &Path, name: &str) -> Result<Self, StoreError> {
+        let (file, path) = open(dir, name)?;
+        match file.lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(source) => Err(not_locked(path, source)),
+        }
+    }
+}
+
+fn open(dir: &Path, name: &str) -> Result<(File, PathBuf), StoreError> {
+    let locks = dir.join("locks");
+    create_dir(&locks)?;
+    let path = locks.join(format!("{}.lock", file_name(name)));
+    let opened = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
+    match opened {
+        Ok(file) => Ok((file, path)),
+        Err(source) => Err(StoreError::File {
+            action: "opening the lock file",
+            path,
+            source,
+        }),
+    }
+}
+
+fn not_locked(path: PathBuf, source: std::io::Error) -> StoreError {
+    StoreError::File {
+        action: "locking the file",
+        path,
+        source,
     }
 }
 

@@ -79,7 +79,7 @@ pub struct ObservationQuery {
     pub limit: usize,
     /// Go on where a page ended; it also knows the direction, so that `newest_first` is not asked.
     pub after: Option<Cursor>,
-    /// Choose the newest `limit`, and page towards the older ones; a page is ascending all the same.
+    /// Choose the newest, and page towards the older ones; a page is ascending all the same.
     pub newest_first: bool,
 }
 

@@ -73,7 +73,7 @@ impl Store {
 
 /// What comes in.
 impl Store {
-    /// Takes in records of hours: new and changed ones are to be refined, unchanged ones cost little.
+    /// Takes in records of hours; new and changed ones are to be refined.
     ///
     /// # Errors
     /// [`StoreError::NotAnHour`] for a snapshot among the records; nothing is taken in then.

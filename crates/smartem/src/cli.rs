@@ -100,7 +100,7 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Etl {
-    /// One run of one process, as a CronJob runs it
+    /// One run of one process, as a cron job runs it
     #[command(
         after_help = "Exit status: 0 done, nothing to do, budget spent with work left, or records quarantined;\n\
         75 nothing could be reached or stopped with work left; 65 data no later run can pass; 78 configuration.\n\

@@ -93,33 +93,42 @@ impl Platform {
     /// Builds a process of the configuration.
     pub(crate) fn process(&self, name: &str) -> anyhow::Result<Box<dyn Process>> {
         let (name, process) = self.config.process(name)?;
-        Ok(match process.input {
-            config::Input::Whale => self.harvest(name, &[process], Intent::HistoryAndLast)?,
-            config::Input::Last => {
-                let sources: Vec<&ProcessConfig> = process
+        let refused = |problem: &str| anyhow!(ConfigError(format!("process `{name}`: {problem}")));
+        match (process.input, process.output.as_slice()) {
+            (config::Input::Whale, [config::Output::Raw]) => {
+                self.harvest(name, &[process], Intent::History)
+            }
+            (
+                config::Input::Whale,
+                [config::Output::Raw, config::Output::Last]
+                | [config::Output::Last, config::Output::Raw],
+            ) => self.harvest(name, &[process], Intent::HistoryAndLast),
+            (config::Input::Last, [config::Output::Last]) => {
+                let others = process
                     .sources_of
                     .iter()
-                    .map(|other| self.config.process(other).map(|(_, process)| process))
-                    .collect::<Result<_, _>>()?;
-                self.harvest(name, &sources, Intent::Last)?
+                    .map(|other| self.config.process(other));
+                let others: Vec<(&str, &ProcessConfig)> = others.collect::<Result<_, _>>()?;
+                let sources: Vec<&ProcessConfig> = others.into_iter().map(|(_, p)| p).collect();
+                self.harvest(name, &sources, Intent::Last)
             }
-            config::Input::StoreRaw => {
+            (config::Input::Raw, [config::Output::Observations]) => {
                 let settings = RefinerSettings {
                     move_m: self.config.refine.move_m,
                     ..RefinerSettings::default()
                 };
-                Box::new(Refiner::new(
-                    self.catalogue.clone(),
-                    self.models.clone(),
-                    settings,
-                ))
+                let (catalogue, models) = (self.catalogue.clone(), self.models.clone());
+                Ok(Box::new(Refiner::new(catalogue, models, settings)))
             }
-            config::Input::Unset => {
-                return Err(anyhow!(ConfigError(format!(
-                    "process `{name}` has no `input`; it can be \"whale\", \"last\" or \"store.raw\""
-                ))));
-            }
-        })
+            (config::Input::Unset, _) => Err(refused(
+                "no `input`; it can be \"whale\", \"last\" or \"store.raw\"",
+            )),
+            (config::Input::Whale, _) => Err(refused(
+                "`output` must be [\"store.raw\"] or [\"store.raw\", \"store.last\"]",
+            )),
+            (config::Input::Last, _) => Err(refused("`output` must be [\"store.last\"]")),
+            (config::Input::Raw, _) => Err(refused("`output` must be [\"store.observations\"]")),
+        }
     }
 
     fn harvest(

@@ -65,7 +65,7 @@ impl Remote {
             .insert(path, replies.into_iter().collect());
     }
 
-    pub(crate) fn json(&self, path: &str, body: impl ToString) {
+    pub(crate) fn json(&self, path: &str, body: &(impl ToString + ?Sized)) {
         self.set(path, [Reply::Json(body.to_string())]);
     }
 

@@ -15,6 +15,9 @@ use crate::remote::{Remote, Reply};
 
 const NOW: &str = "2026-11-22T12:30:00Z";
 
+/// A station with its days and their hours.
+type Listed<'a> = (&'a str, &'a [(&'a str, &'a [i64])]);
+
 struct Bench {
     _dir: TempDir,
     store: Store,
@@ -112,12 +115,12 @@ impl Bench {
     }
 
     /// Lists devices, their days and the hours of each.
-    fn list(&self, stations: &[(&str, &[(&str, &[i64])])]) {
+    fn list(&self, stations: &[Listed<'_>]) {
         let devices: Vec<String> = stations
             .iter()
             .map(|(id, _)| format!("/sensors/v1/devices/{id}"))
             .collect();
-        self.remote.json("/devices", json!({ "devices": devices }));
+        self.remote.json("/devices", &json!({ "devices": devices }));
         for (id, days) in stations {
             let paths: Vec<String> = days
                 .iter()
@@ -125,14 +128,16 @@ impl Bench {
                 .collect();
             self.remote.json(
                 &format!("/devices/{id}/timeseries"),
-                json!({"id": id, "days": paths}),
+                &json!({"id": id, "days": paths}),
             );
             for (day, hours) in *days {
                 let path = format!("/devices/{id}/timeseries/{day}");
-                self.remote.json(&path, json!({"id": id, "hours": hours}));
+                self.remote.json(&path, &json!({"id": id, "hours": hours}));
                 for hour in *hours {
-                    self.remote
-                        .json(&format!("{path}/{hour}"), hour_body(id, day, *hour, 20_000));
+                    self.remote.json(
+                        &format!("{path}/{hour}"),
+                        &hour_body(id, day, *hour, 20_000),
+                    );
                 }
             }
         }
@@ -161,14 +166,14 @@ async fn malformed_hours_are_quarantined_and_their_neighbours_taken() {
         .json(&format!("{path}/2"), &whole[..whole.len() - 20]);
     bench.remote.json(
         &format!("{path}/3"),
-        json!({"id": "23", "date": "2026-11-20", "hour": 3, "timeseries": "none"}),
+        &json!({"id": "23", "date": "2026-11-20", "hour": 3, "timeseries": "none"}),
     );
     bench
         .remote
-        .json(&format!("{path}/4"), hour_body("23", "20261120", 5, 1));
+        .json(&format!("{path}/4"), &hour_body("23", "20261120", 5, 1));
     bench.remote.json(
         &format!("{path}/6"),
-        json!({"id": ["23"], "date": 5, "hour": {}, "timeseries": []}),
+        &json!({"id": ["23"], "date": 5, "hour": {}, "timeseries": []}),
     );
     bench.remote.set(&format!("{path}/7"), [Reply::Status(404)]);
     let report = bench.run().await;
@@ -242,7 +247,7 @@ async fn a_quarantined_hour_stays_wanted_until_a_good_one_comes() {
     bench.list(&[("23", &[("20250101", &[1, 2]), ("20261121", &[1])])]);
     bench
         .remote
-        .json("/devices/23/timeseries/20250101/2", "{\"id\": ");
+        .json("/devices/23/timeseries/20250101/2", &"{\"id\": ");
     bench.run().await;
     bench.run().await;
     assert_eq!(
@@ -262,7 +267,7 @@ async fn a_quarantined_hour_stays_wanted_until_a_good_one_comes() {
     );
     bench.remote.json(
         "/devices/23/timeseries/20250101/2",
-        hour_body("23", "20250101", 2, 5),
+        &hour_body("23", "20250101", 2, 5),
     );
     let report = bench.run().await;
     assert!(
@@ -287,7 +292,11 @@ async fn settled_days_are_not_listed_again_and_stored_hours_not_fetched_again() 
     )]);
     bench.run().await;
     let second = bench.run().await;
-    assert!(!second.summary.contains("records_read"), "{}", second.summary);
+    assert!(
+        !second.summary.contains("records_read"),
+        "{}",
+        second.summary
+    );
     assert_eq!(bench.remote.asked("/devices/23/timeseries/20261101"), 1);
     assert_eq!(bench.remote.asked("/devices/23/timeseries/20261121"), 2);
     assert_eq!(bench.remote.asked("/devices/23/timeseries/20261121/5"), 1);
@@ -302,7 +311,7 @@ async fn an_hour_that_comes_late_is_taken_and_one_that_grew_replaced() {
     bench.list(&[("23", &[("20261121", &[3, 5]), ("20261122", &[12])])]);
     bench.remote.json(
         "/devices/23/timeseries/20261122/12",
-        hour_body("23", "20261122", 12, 777),
+        &hour_body("23", "20261122", 12, 777),
     );
     let report = bench.run().await;
     assert_eq!(bench.hours("23", "2026-11-21").await, [3, 5]);
@@ -311,7 +320,11 @@ async fn an_hour_that_comes_late_is_taken_and_one_that_grew_replaced() {
         "{}",
         report.summary
     );
-    assert!(report.summary.contains("records_new 1"), "{}", report.summary);
+    assert!(
+        report.summary.contains("records_new 1"),
+        "{}",
+        report.summary
+    );
 }
 
 #[tokio::test]
@@ -354,7 +367,7 @@ async fn a_failing_station_stops_none_of_the_others() {
     );
     bench.remote.json(
         "/devices/1/timeseries/20261120",
-        json!({"hours": [1, "two"]}),
+        &json!({"hours": [1, "two"]}),
     );
     let report = bench.run().await;
     assert_eq!(report.exit_code, ExitCode::Ok, "{}", report.summary);
@@ -384,11 +397,11 @@ async fn newest_values_are_refined_as_snapshots() {
     bench.list(&[("23", &[]), ("24", &[])]);
     bench.remote.json(
         "/devices/23/last",
-        json!({
+        &json!({
         "id": "23", "time": "2026-11-22T12:29:31.3585417Z", "s_temperatureambient": 283_150,
         "s_longitude": 5_914_103, "s_latitude": 53_949_937}),
     );
-    bench.remote.json("/devices/24/last", "[1, 2]");
+    bench.remote.json("/devices/24/last", &"[1, 2]");
     let report = bench.run_with(bench.config(), Intent::Last).await;
     assert_eq!(report.exit_code, ExitCode::Ok);
     assert_eq!(bench.remote.asked("/devices/23/timeseries"), 0);
@@ -414,8 +427,7 @@ async fn the_token_is_sent_stations_are_skipped_and_requests_are_few_at_a_time()
     let bench = Bench::new().await;
     let stations: Vec<String> = (1..=12).map(|n| n.to_string()).collect();
     let days: &[(&str, &[i64])] = &[("20261119", &[1, 2]), ("20261120", &[1])];
-    let listed: Vec<(&str, &[(&str, &[i64])])> =
-        stations.iter().map(|s| (s.as_str(), days)).collect();
+    let listed: Vec<Listed<'_>> = stations.iter().map(|s| (s.as_str(), days)).collect();
     bench.list(&listed);
     bench.remote.delay(Duration::from_millis(3));
     let mut config = bench.config();

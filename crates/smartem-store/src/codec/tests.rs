@@ -27,7 +27,8 @@ fn decimals_and_hexadecimal_ids_take_little_space_and_are_kept_exactly() {
         .map(|n| {
             let wave = f64::from(n * 37 % 50);
             json!({"_id": format!("5690{:020x}", n * 7919), "temperature": (2000.0 + wave) / 100.0,
-                "zero": -0.0, "tiny": 1e-300, "time": format!("2016-01-08T22:{:02}:{:02}.5Z", n / 6, n % 6 * 10)})
+                "zero": -0.0, "tiny": 1e-300, 
+                "time": format!("2016-01-08T22:{:02}:{:02}.5Z", n / 6, n % 6 * 10)})
         })
         .collect();
     let record = record(&Value::from(samples));
@@ -131,7 +132,11 @@ proptest! {
     #[test]
     fn a_body_cut_short_gives_an_error(samples in any_samples(), part in 0.0..1.0_f64) {
         let body = encode(&record(&samples)).unwrap().body;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a length")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a part of a length"
+        )]
         let length = (body.len() as f64 * part) as usize;
         prop_assert!(decode_record(&payload(&body[..length])).is_err());
     }

@@ -27,10 +27,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::Semaphore;
 
-use crate::{Access, Migration, StoreError};
+use crate::{Access, Migration, ProcessLock, StoreError};
 use fault::Fault;
 
 const FILE_NAME: &str = "smartem.sqlite";
+/// Locked while the file is made or migrated: SQLite does not wait for a process that is just
+/// changing to the write-ahead mode, it fails.
+const OPENING: &str = "opening";
 /// How long a write waits for another process.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Readers at the same time; further ones wait.
@@ -74,6 +77,7 @@ impl Sqlite {
             });
         }
         let opened = || -> Result<_, Fault> {
+            let _opening = ProcessLock::wait(dir, OPENING)?;
             let mut connection = connect_writer(&file, create)?;
             let found = migrate::version(&connection)?;
             if found > needed {
@@ -114,6 +118,7 @@ impl Sqlite {
         create_dir(dir)?;
         let file = dir.join(FILE_NAME);
         let migrated = || -> Result<_, Fault> {
+            let _opening = ProcessLock::wait(dir, OPENING)?;
             let mut connection = connect_writer(&file, true)?;
             let (found, known) = (migrate::version(&connection)?, migrate::needed());
             if found > known {

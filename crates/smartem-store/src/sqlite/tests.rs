@@ -88,7 +88,8 @@ fn what_is_looked_for_often_is_found_by_an_index() {
         ),
         (
             "SELECT lon FROM station_hour INDEXED BY station_hour_positioned
-             WHERE station_key = 1 AND hour < 9 AND location_source IN ('fix', 'point') ORDER BY hour DESC LIMIT 1",
+             WHERE station_key = 1 AND hour < 9 AND location_source IN ('fix', 'point')
+             ORDER BY hour DESC LIMIT 1",
             "station_hour_positioned",
         ),
         (

@@ -34,7 +34,7 @@ pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode
     let stop = signals::stop_token()?;
     let listener = serve::listen(config.serve.listen).await?;
     let source = simulate(args, &stop).await?;
-    set_schedules(&mut config, source);
+    set_schedules(&mut config, &source);
     let store = open_migrated_store(&config).await?;
     let platform = Arc::new(Platform::new(config)?);
     let state = platform.serve_state(store.clone(), clock::system(), true)?;
@@ -80,17 +80,17 @@ async fn simulate(args: &Demo, stop: &CancellationToken) -> anyhow::Result<Url> 
 }
 
 /// The simulated city as the only source, and schedules that show results at once.
-fn set_schedules(config: &mut Config, city: Url) {
+fn set_schedules(config: &mut Config, city: &Url) {
     for (name, process) in &mut config.process {
         process.source.clear();
         process.budget = None;
-        process.schedule = match name.as_str() {
+        let schedule = match name.as_str() {
             "harvester-whale" => "*/30 * * * * *",
             "last" => "*/10 * * * * *",
             "refiner" => "*/2 * * * * *",
             _ => "",
-        }
-        .to_owned();
+        };
+        schedule.clone_into(&mut process.schedule);
         if name == "harvester-whale" {
             process.source.push(WhaleConfig::new("city", city.clone()));
         }

@@ -35,7 +35,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     start_log(cli.global.log.unwrap_or(LogFormat::Text));
     let global = cli.global;
     match cli.command {
-        Command::Refine(args) => return refine::run(&args, &global),
+        Command::Refine(args) => return Ok(refine::run(&args)),
         Command::Device(args) => return device::run(&args, &global),
         Command::Config(args) => return config::run(&args, &global),
         _ => {}

@@ -6,21 +6,18 @@ use std::process::ExitCode;
 use anyhow::Context;
 use smartem_refine::request;
 
-use crate::cli::{Global, Refine};
+use crate::cli::Refine;
 use crate::{output, platform};
 
 /// The file cannot be read, or a model is refused.
 const UNREADABLE: u8 = 2;
 const QUARANTINED: u8 = 1;
 
-pub(super) fn run(args: &Refine, _global: &Global) -> anyhow::Result<ExitCode> {
-    match answer(args) {
-        Ok(code) => Ok(code),
-        Err(error) => {
-            output::error(&error);
-            Ok(ExitCode::from(UNREADABLE))
-        }
-    }
+pub(super) fn run(args: &Refine) -> ExitCode {
+    answer(args).unwrap_or_else(|error| {
+        output::error(&error);
+        ExitCode::from(UNREADABLE)
+    })
 }
 
 fn answer(args: &Refine) -> anyhow::Result<ExitCode> {

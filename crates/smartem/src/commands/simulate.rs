@@ -18,20 +18,19 @@ const USUAL_ADDRESS: &str = "127.0.0.1:8091";
 
 pub(super) async fn whale(args: SimulateWhale, global: &Global) -> anyhow::Result<ExitCode> {
     let clock = args.now.map_or_else(clock::system, clock::fixed);
-    let world: Arc<dyn World> = match &args.from {
-        Some(folder) => Arc::new(Recorded::load(folder)?),
-        None => {
-            let since = args
-                .since
-                .unwrap_or_else(|| clock() - SignedDuration::from_hours(7 * 24));
-            Arc::new(City::new(CityConfig {
-                seed: args.seed,
-                stations: args.stations,
-                cadence_s: args.cadence,
-                until: args.until,
-                ..CityConfig::starting(since)
-            })?)
-        }
+    let world: Arc<dyn World> = if let Some(folder) = &args.from {
+        Arc::new(Recorded::load(folder)?)
+    } else {
+        let since = args
+            .since
+            .unwrap_or_else(|| clock() - SignedDuration::from_hours(7 * 24));
+        Arc::new(City::new(CityConfig {
+            seed: args.seed,
+            stations: args.stations,
+            cadence_s: args.cadence,
+            until: args.until,
+            ..CityConfig::starting(since)
+        })?)
     };
     let address = global
         .listen

@@ -108,18 +108,21 @@ pub(crate) enum Input {
     Last,
     /// Raw station-hours of the store that are new or changed.
     #[serde(rename = "store.raw")]
-    StoreRaw,
+    Raw,
 }
 
 /// Where a process writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum Output {
+    /// Raw station-hours, with the checkpoints that cover them.
     #[serde(rename = "store.raw")]
-    StoreRaw,
+    Raw,
+    /// Newest values.
     #[serde(rename = "store.last")]
-    StoreLast,
+    Last,
+    /// Refined values.
     #[serde(rename = "store.observations")]
-    StoreObservations,
+    Observations,
 }
 
 impl Config {

@@ -175,22 +175,23 @@ fn malformed_hours_end_in_quarantine_and_are_told_everywhere() {
         410.0,
         "the hour ended after the last sample"
     );
+}
 
-    // A good body for a bad hour resolves it.
-    place.write("rec/devices/7/timeseries/20260301/4.json", &whole);
+#[test]
+fn a_good_body_for_a_bad_hour_resolves_it_even_when_the_source_has_moved() {
+    let place = Place::new();
+    let folder = place.path().join("rec");
+    let whole = hour("7", 4).to_string();
+    let address = "rec/devices/7/timeseries/20260301/4.json";
+    place.write(address, &whole[..whole.len() / 2]);
+    place.write("rec/7-1.json", hour("7", 1).to_string());
+    let remote = Service::whale(&place, &["--from", folder.to_str().unwrap()]);
+    place.with_source(&remote.url);
+    assert!(place.etl("harvester-whale").contains("quarantined 1"));
     drop(remote);
-    let remote = Service::whale(
-        &place,
-        &["--from", place.path().join("rec").to_str().unwrap()],
-    );
-    // The source has another port now; a place is told by its path, so the entry is found.
-    place.write(
-        "smartem.toml",
-        format!(
-            "[[process.harvester-whale.source]]\nname = \"test\"\nurl = \"{}\"\n",
-            remote.url
-        ),
-    );
+    place.write(address, &whole);
+    let moved = Service::whale(&place, &["--from", folder.to_str().unwrap()]);
+    place.with_source(&moved.url);
     let summary = place.etl("harvester-whale");
     assert!(
         summary.contains("records_new 1") && summary.contains("quarantine_resolved 1"),

@@ -1,9 +1,5 @@
 //! Black-box tests: the real binary, real connections, a store in a folder of its own.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops at the first fault"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first fault")]
 
 mod commands;
 mod harvest;

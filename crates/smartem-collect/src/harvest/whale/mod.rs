@@ -376,7 +376,7 @@ impl Input for Whale {
         sink.take(found).await?;
         if intent.wants_history() {
             let outcome = self.read_history(run, &stations, sink).await?;
-            if outcome != Outcome::Done {
+            if outcome != Outcome::Done || !intent.wants_last() {
                 return Ok(outcome);
             }
         }
