@@ -11,6 +11,11 @@ mod signals;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tikv_jemallocator::Jemalloc;
+
+/// Gives memory back after a backlog, which the allocator of the C library does not.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {

@@ -92,7 +92,10 @@ fn set_schedules(config: &mut Config, city: &Url) {
         };
         schedule.clone_into(&mut process.schedule);
         if name == "harvester-whale" {
-            process.source.push(WhaleConfig::new("city", city.clone()));
+            let mut source = WhaleConfig::new("city", city.clone());
+            // A simulated hour never changes once it is over.
+            source.recheck = SignedDuration::ZERO;
+            process.source.push(source);
         }
     }
 }
