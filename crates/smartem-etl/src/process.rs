@@ -93,7 +93,12 @@ impl ProcessError {
     /// The exit status that tells what would help.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Store(StoreError::NewerSchema { .. }) => ExitCode::Data,
+            Self::Store(
+                StoreError::NewerSchema { .. }
+                | StoreError::Corrupt { .. }
+                | StoreError::DamagedRecord { .. }
+                | StoreError::UnknownValue { .. },
+            ) => ExitCode::Data,
             Self::Store(StoreError::NotMigrated { .. }) => ExitCode::Configuration,
             Self::Store(_) | Self::Task(_) => ExitCode::TryAgain,
         }

@@ -72,7 +72,7 @@ impl Refiner {
         let (catalogue, models) = (self.catalogue.clone(), self.models.clone());
         let hours =
             tokio::task::spawn_blocking(move || refine_station(&work, &catalogue, &models)).await?;
-        count(run, &hours);
+        count(run, station, &hours);
         let report = run
             .store
             .commit_refined(CommitRefined {
@@ -172,7 +172,7 @@ fn refine_hour(
     refine(&hour.record, definition, models, state, &facts, None)
 }
 
-fn count(run: &Run, hours: &[RefinedHour]) {
+fn count(run: &Run, station: &StationId, hours: &[RefinedHour]) {
     for hour in hours {
         for rejection in &hour.rejections {
             run.counters.add_labelled(
@@ -182,7 +182,7 @@ fn count(run: &Run, hours: &[RefinedHour]) {
             );
         }
         if let Some(quarantine) = &hour.quarantine {
-            warn!(hour = %hour.hour, %quarantine, "station-hour quarantined");
+            warn!(%station, hour = %hour.hour, %quarantine, "station-hour quarantined");
             run.counters
                 .add_labelled("quarantined", quarantine.reason.as_str(), 1);
         }

@@ -67,17 +67,15 @@ impl Scheduler {
         }
     }
 
-    /// Runs `job` at every time of `schedule`, and once right now if asked.
-    pub fn add<F, R>(&mut self, schedule: Schedule, at_once: bool, job: F)
+    /// Runs `job` right now and at every time of `schedule`.
+    pub fn add<F, R>(&mut self, schedule: Schedule, job: F)
     where
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send,
     {
         let (clock, stop, job) = (self.clock.clone(), self.stop.clone(), Arc::new(job));
         self.jobs.spawn(async move {
-            if at_once {
-                job().await;
-            }
+            job().await;
             while let Some(next) = schedule.next_after(clock()) {
                 let wait = Duration::try_from(next.duration_since(clock())).unwrap_or_default();
                 tokio::select! {

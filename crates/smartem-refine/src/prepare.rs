@@ -258,11 +258,12 @@ fn time_of(
     }
     match &record.time {
         RecordTime::Hour(_) if definition.untimed_belong_to_hour => Ok(None),
+        // A record time that is none cannot serve.
         RecordTime::Snapshot(Some(json)) => serde_json::from_str::<String>(json)
             .ok()
             .and_then(|text| parse_timestamp(&text))
             .map(Some)
-            .ok_or(RejectReason::InvalidTime),
+            .ok_or(RejectReason::MissingTime),
         _ => Err(RejectReason::MissingTime),
     }
 }

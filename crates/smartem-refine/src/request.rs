@@ -62,11 +62,11 @@ pub fn answer(
             None,
         ));
     };
-    let indicators = names(&request.value("indicators")?)?;
+    let indicators = names(&request.value("indicators"))?;
     let models = models(request.0.get("models").copied(), catalogue, read_model)?;
-    let facts = station_facts(&request.value("station")?);
+    let facts = station_facts(&request.value("station"));
     let input = request.0.get("input").map_or("null", |input| input.get());
-    let state = request.value("state")?;
+    let state = request.value("state");
     Ok(answer_record(
         input,
         catalogue,
@@ -86,11 +86,34 @@ impl<'a> Request<'a> {
     }
 
     /// A member as a value; null when absent.
-    fn value(&self, member: &str) -> Result<Value, RequestError> {
-        Ok(self
-            .0
+    fn value(&self, member: &str) -> Value {
+        self.0
             .get(member)
-            .map_or(Ok(Value::Null), |json| serde_json::from_str(json.get()))?)
+            .map_or(Value::Null, |json| lenient(json, MEMBER_DEPTH))
+    }
+}
+
+/// Members of a request are no deeper than this; what lies below is not read.
+const MEMBER_DEPTH: usize = 6;
+
+/// Reads a value; what cannot be held, such as a number beyond f64, becomes null by itself.
+fn lenient(json: &RawValue, depth: usize) -> Value {
+    if let Ok(value) = serde_json::from_str(json.get()) {
+        return value;
+    }
+    if depth == 0 {
+        return Value::Null;
+    }
+    if let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(json.get()) {
+        let read = |(key, value): (String, &RawValue)| (key, lenient(value, depth - 1));
+        return Value::Object(members.into_iter().map(read).collect());
+    }
+    match serde_json::from_str::<Vec<&RawValue>>(json.get()) {
+        Ok(list) => list
+            .into_iter()
+            .map(|value| lenient(value, depth - 1))
+            .collect(),
+        Err(_) => Value::Null,
     }
 }
 

@@ -11,9 +11,13 @@ use crate::CodecError;
 pub enum StoreError {
     /// There is no store, or its schema is older than this program needs.
     #[error(
-        "opening {}: the schema has version {found} and {needed} is needed; \
-         run `smartem store migrate`",
-        path.display()
+        "opening {}: {}; run `smartem store migrate`",
+        path.display(),
+        if *found == 0 {
+            "there is no store yet".to_owned()
+        } else {
+            format!("the schema has version {found} and {needed} is needed")
+        }
     )]
     NotMigrated {
         /// The database file.

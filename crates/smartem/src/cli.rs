@@ -31,7 +31,7 @@ pub(crate) struct Global {
     /// Folder of the store [default: ./smartem-data]
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Address to listen on [default: 127.0.0.1:8080]
+    /// Address to listen on [default: 127.0.0.1:8080; simulate: 127.0.0.1:8091]
     #[arg(long, global = true, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
     /// Form of the log on standard error

@@ -9,6 +9,14 @@ pub(crate) fn line(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// Prints a document that somebody will read as a whole; a failed write is an error.
+pub(crate) fn document(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
 /// Prints an error with its causes, each once.
 pub(crate) fn error(error: &anyhow::Error) {
     let mut text = format!("error: {error}");

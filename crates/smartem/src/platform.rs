@@ -45,7 +45,7 @@ pub(crate) fn catalogue(further: Option<&Path>) -> anyhow::Result<Catalogue> {
             .with_context(|| format!("reading the built-in station type {name}"))?;
         catalogue.insert(definition);
     }
-    let Some(folder) = further.filter(|folder| !folder.as_os_str().is_empty()) else {
+    let Some(folder) = further else {
         return Ok(catalogue);
     };
     let unreadable = |error: std::io::Error| {
@@ -82,7 +82,7 @@ pub(crate) struct Platform {
 
 impl Platform {
     pub(crate) fn new(config: Config) -> anyhow::Result<Self> {
-        let catalogue = Arc::new(catalogue(Some(&config.refine.definitions_dir))?);
+        let catalogue = Arc::new(catalogue(config.definitions_dir().as_deref())?);
         Ok(Self {
             config,
             catalogue,
@@ -139,7 +139,7 @@ impl Platform {
     ) -> anyhow::Result<Box<dyn Process>> {
         let mut inputs: Vec<Box<dyn Input>> = Vec::new();
         for source in processes.iter().flat_map(|process| &process.source) {
-            let input = Whale::new(source.clone())
+            let input = Whale::new(self.config.with_secrets(source)?)
                 .with_context(|| format!("making the client of source `{}`", source.name))?;
             inputs.push(Box::new(input));
         }

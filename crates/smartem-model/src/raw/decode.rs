@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::samples::{Samples, SamplesBuilder, cell_of};
+use super::samples::{MAX_CELLS, Samples, SamplesBuilder, cell_of};
 use crate::{Hour, Position, Quarantine, QuarantineReason, StationId};
 
 /// One raw record: the samples of one station in one hour, or its last ones (R2).
@@ -267,7 +267,8 @@ fn integral(value: &RawValue) -> Option<String> {
         });
     }
     let number: f64 = text.parse().ok()?;
-    (number.fract() == 0.0 && number.abs() < 9e15).then(|| format!("{number:.0}"))
+    // Adding zero takes the sign from a negative one.
+    (number.is_finite() && number.fract() == 0.0).then(|| format!("{:.0}", number + 0.0))
 }
 
 /// Day and hour of a record (R2.2): numbers, or their digits as text.
@@ -297,6 +298,7 @@ fn date_of(value: &RawValue) -> Option<Date> {
             }
             ascii_digits(&format!("{year}{month}{day}"))?
         }
+        Some(text) if text.len() != 8 => return None,
         _ => whole_number(value)?,
     };
     let year = i16::try_from(compact / 10_000).ok()?;
@@ -413,6 +415,11 @@ impl<'de> Visitor<'de> for Rows<'_> {
                 self.0.finish_row();
             } else {
                 self.0.push_oddment(row.get());
+            }
+            if self.0.is_too_wide() {
+                return Err(serde::de::Error::custom(format_args!(
+                    "the samples have more than {MAX_CELLS} cells (samples times different keys)"
+                )));
             }
         }
         Ok(())

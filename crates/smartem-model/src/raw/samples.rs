@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::parse_timestamp;
 
@@ -271,15 +272,35 @@ impl Cell<'_> {
 
     /// Equal readings: numbers by value, anything else by JSON equality (R3.6).
     pub fn same_reading(self, other: Self) -> bool {
+        if let (Some(a), Some(b)) = (self.whole_number(), other.whole_number()) {
+            return a == b;
+        }
         match (self, other) {
-            (Cell::Integer(a), Cell::Integer(b)) => a == b,
             (Cell::Json(a), Cell::Json(b)) => a == b || json_equal(a, b),
             (a, b) => match (a.number(), b.number()) {
                 #[expect(clippy::float_cmp, reason = "equality by value is what the rule asks")]
                 (Some(a), Some(b)) => a == b,
-                (None, None) => a == b,
+                (None, None) => a == b || a.text().is_some_and(|text| Some(text) == b.text()),
                 _ => false,
             },
+        }
+    }
+
+    /// The digits of an integral number, exact also beyond what an f64 can tell apart.
+    fn whole_number(self) -> Option<String> {
+        match self {
+            Cell::Integer(value) => Some(value.to_string()),
+            // Adding zero takes the sign from a negative one.
+            Cell::Real(value) if value.fract() == 0.0 => Some(format!("{:.0}", value + 0.0)),
+            Cell::Json("-0") => Some("0".to_owned()),
+            Cell::Json(json) => {
+                let digits = json.strip_prefix('-').unwrap_or(json);
+                digits
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit())
+                    .then(|| json.to_owned())
+            }
+            _ => None,
         }
     }
 
@@ -310,8 +331,24 @@ impl Cell<'_> {
 }
 
 fn json_equal(a: &str, b: &str) -> bool {
-    let parse = |text| serde_json::from_str::<serde_json::Value>(text).ok();
-    matches!((parse(a), parse(b)), (Some(a), Some(b)) if a == b)
+    let parse = |text| serde_json::from_str::<Value>(text).ok();
+    matches!((parse(a), parse(b)), (Some(a), Some(b)) if same_value(&a, &b))
+}
+
+/// JSON equality where `1` and `1.0` are the same number.
+fn same_value(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(x), Value::Number(y)) => a == b || x.as_f64() == y.as_f64(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
+        }
+        _ => a == b,
+    }
 }
 
 fn write_string(text: &str, out: &mut String) {
@@ -344,6 +381,9 @@ fn as_canonical_time(text: &str) -> Option<Cell<'static>> {
     let fits = (1678..=2261).contains(&text.get(..4)?.parse::<u16>().ok()?);
     fits.then_some(Cell::Time(time, digits))
 }
+
+/// Most cells (rows times keys) that a record may have; a real hour has some 36,000.
+pub(super) const MAX_CELLS: usize = 10_000_000;
 
 /// Builds samples row by row.
 ///
@@ -394,6 +434,13 @@ impl SamplesBuilder {
         self.samples.columns.push(Column::new(key));
         self.index.insert(key.into(), at);
         at
+    }
+
+    /// Whether the samples would take more room than any real hour does.
+    ///
+    /// Every key is a column over all rows, so samples of ever new keys would grow without measure.
+    pub(super) fn is_too_wide(&self) -> bool {
+        self.samples.rows.saturating_mul(self.samples.columns.len()) > MAX_CELLS
     }
 
     pub(super) fn finish_row(&mut self) {

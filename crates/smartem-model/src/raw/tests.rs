@@ -160,6 +160,38 @@ fn equal_by_value_is_equal_whatever_the_type() {
     assert!(Cell::Json("[1, 2]").same_reading(Cell::Json("[1,2]")));
     assert!(!Cell::Integer(3).same_reading(Cell::Text("3")));
     assert!(!Cell::Json("true").same_reading(Cell::Integer(1)));
+    assert!(Cell::Json("[1, {\"a\": 2}]").same_reading(Cell::Json("[1.0,{\"a\":2.0}]")));
+    let time = "2016-01-08T22:00:06Z";
+    let canonical = Cell::Time(time.parse().unwrap(), 0);
+    assert!(canonical.same_reading(Cell::Text(time)) && Cell::Text(time).same_reading(canonical));
+}
+
+#[test]
+fn equality_of_large_integers_is_exact_whatever_they_are_written_as() {
+    let (a, b) = (
+        Cell::Integer(9_007_199_254_740_993),
+        Cell::Integer(9_007_199_254_740_992),
+    );
+    let real = Cell::Real(9_007_199_254_740_992.0);
+    assert!(!a.same_reading(b) && !a.same_reading(real) && b.same_reading(real));
+    let beyond = Cell::Json("100000000000000000000");
+    assert!(beyond.same_reading(Cell::Real(1e20)) && !beyond.same_reading(Cell::Integer(1)));
+    assert!(
+        Cell::Json("-0").same_reading(Cell::Integer(0))
+            && Cell::Real(-0.0).same_reading(Cell::Integer(0))
+    );
+}
+
+#[test]
+fn samples_of_ever_new_keys_are_refused_before_they_fill_the_memory() {
+    let samples: Vec<Value> = (0..4000).map(|n| json!({ format!("key{n}"): n })).collect();
+    let quarantine = read(&record(&json!(samples)).to_string()).expect_err("too wide");
+    assert!(
+        quarantine.detail.contains("more than 10000000 cells"),
+        "{quarantine}"
+    );
+    let narrow: Vec<Value> = (0..4000).map(|n| json!({ "key": n })).collect();
+    assert!(read(&record(&json!(narrow)).to_string()).is_ok());
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

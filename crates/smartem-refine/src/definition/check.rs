@@ -244,11 +244,13 @@ impl Checker<'_> {
         let detection_limit = known
             .filter(|_| is_usual_unit)
             .and_then(|i| i.detection_limit);
-        if format.sensor.is_none() && !context.has_stream && format.class_of.is_none() {
+        let is_direct = format.input.is_some();
+        let needs_sensor = !(is_direct && context.has_stream) && format.class_of.is_none();
+        if format.sensor.is_none() && needs_sensor {
             self.fault(
                 span.clone(),
                 format!(
-                    "indicator `{name}` needs `sensor`, since the type has no `[stream]` to name it"
+                    "indicator `{name}` needs `sensor`: only an `input` of a type with `[stream]` has a name of its own"
                 ),
             );
         }
@@ -324,6 +326,15 @@ impl Checker<'_> {
             });
         }
         if let Some(of) = &format.class_of {
+            let useless = format
+                .min
+                .as_ref()
+                .or(format.max.as_ref())
+                .map(Spanned::span);
+            if let Some(span) = useless.or(format.sensor.as_ref().map(Spanned::span)) {
+                let message = "a class has the sensor and the samples of its level: remove this";
+                self.fault(span, message);
+            }
             if !context.noise_names.contains(of.get_ref()) {
                 self.fault(
                     of.span(),

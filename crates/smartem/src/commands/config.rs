@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
+
 use crate::cli::{self, Global};
 use crate::config::Config;
 use crate::output;
@@ -15,7 +17,8 @@ pub(super) fn run(args: &cli::Config, global: &Global) -> anyhow::Result<ExitCod
             for (name, process) in &platform.config.process {
                 platform.process(name)?;
                 if !process.schedule.is_empty() {
-                    process.schedule.parse::<smartem_etl::Schedule>()?;
+                    let parsed = process.schedule.parse::<smartem_etl::Schedule>();
+                    parsed.with_context(|| format!("the schedule of process `{name}`"))?;
                 }
             }
             output::line("the configuration is good");

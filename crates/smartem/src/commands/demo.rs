@@ -43,7 +43,7 @@ pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode
         args.stations, args.days
     ));
     serve::announce(&listener)?;
-    let scheduler = up::schedule(&platform, &store, &stop, true)?;
+    let scheduler = up::schedule(&platform, &store, &stop)?;
     serve::serve(listener, state, stop).await;
     scheduler.join().await;
     Ok(ExitCode::SUCCESS)

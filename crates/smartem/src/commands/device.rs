@@ -20,12 +20,12 @@ pub(super) fn run(args: &Device, global: &Global) -> anyhow::Result<ExitCode> {
 
 fn list(global: &Global) -> anyhow::Result<ExitCode> {
     let config = Config::load(global)?;
-    let catalogue = platform::catalogue(Some(&config.refine.definitions_dir))?;
-    let rows: Vec<Vec<String>> = catalogue
+    let catalogue = platform::catalogue(config.definitions_dir().as_deref())?;
+    let rows: Vec<[String; _]> = catalogue
         .iter()
         .map(|definition| {
             let names: Vec<&str> = definition.outputs().map(|(name, ..)| name).collect();
-            vec![
+            [
                 definition.name.to_string(),
                 definition.label.en.to_string(),
                 definition
@@ -41,7 +41,7 @@ fn list(global: &Global) -> anyhow::Result<ExitCode> {
 
 fn show(name: &str, global: &Global) -> anyhow::Result<ExitCode> {
     let config = Config::load(global)?;
-    let catalogue = platform::catalogue(Some(&config.refine.definitions_dir))?;
+    let catalogue = platform::catalogue(config.definitions_dir().as_deref())?;
     let Some(definition) = catalogue.get(name) else {
         let known: Vec<&str> = catalogue
             .iter()
@@ -57,10 +57,10 @@ fn show(name: &str, global: &Global) -> anyhow::Result<ExitCode> {
         "{} ({}), definition {}",
         definition.name, definition.label.en, definition.id
     ));
-    let rows: Vec<Vec<String>> = definition
+    let rows: Vec<[String; _]> = definition
         .outputs()
         .map(|(indicator, unit, sensor)| {
-            vec![
+            [
                 indicator.to_owned(),
                 unit.to_owned(),
                 sensor.unwrap_or("the instrument's own").to_owned(),

@@ -35,7 +35,7 @@ async fn run_process(config: Config, name: &str) -> anyhow::Result<ExitCode> {
 }
 
 fn list(config: &Config) {
-    let rows: Vec<Vec<String>> = config
+    let rows: Vec<[String; _]> = config
         .process
         .iter()
         .map(|(name, process)| {
@@ -52,7 +52,7 @@ fn list(config: &Config) {
                 .collect();
             let input = word(serde_json::to_value(process.input));
             let sources: Vec<&str> = process.source.iter().map(|s| s.name.as_str()).collect();
-            vec![
+            [
                 name.clone(),
                 format!("{input} | {}", outputs.join(", ")),
                 process.schedule.clone(),
@@ -67,7 +67,7 @@ async fn status(config: &Config) -> anyhow::Result<ExitCode> {
     let store = open_store(config).await?;
     let (runs, backlog) = (store.runs_latest().await?, store.backlog().await?);
     let now = (clock::system())();
-    let rows: Vec<Vec<String>> = config
+    let rows: Vec<[String; _]> = config
         .process
         .iter()
         .map(|(name, process)| {
@@ -77,7 +77,7 @@ async fn status(config: &Config) -> anyhow::Result<ExitCode> {
                 .parse::<Schedule>()
                 .ok()
                 .and_then(|s| s.next_after(now));
-            vec![
+            [
                 name.clone(),
                 run.map_or_else(
                     || "never".to_owned(),

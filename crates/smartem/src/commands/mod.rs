@@ -12,6 +12,7 @@ mod simulate;
 mod store;
 mod up;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -72,7 +73,12 @@ pub(crate) fn exit_code_of(error: &anyhow::Error) -> u8 {
             return CONFIGURATION;
         }
         match cause.downcast_ref::<StoreError>() {
-            Some(StoreError::NewerSchema { .. }) => return DATA,
+            Some(
+                StoreError::NewerSchema { .. }
+                | StoreError::Corrupt { .. }
+                | StoreError::DamagedRecord { .. }
+                | StoreError::UnknownValue { .. },
+            ) => return DATA,
             Some(StoreError::NotMigrated { .. }) => return CONFIGURATION,
             Some(_) => return TRY_AGAIN,
             None => {}
@@ -85,9 +91,11 @@ pub(crate) fn exit_code_of(error: &anyhow::Error) -> u8 {
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,hyper=warn,reqwest=warn,tower_http=warn"));
+    let is_terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(is_terminal);
     match format {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
@@ -120,7 +128,9 @@ fn load_config(global: &Global) -> anyhow::Result<Config> {
 }
 
 /// Prints rows in columns as wide as their widest cell.
-fn print_table(header: &[&str], rows: &[Vec<String>]) {
+///
+/// Every row has a cell for each column.
+fn print_table<const COLUMNS: usize>(header: &[&str; COLUMNS], rows: &[[String; COLUMNS]]) {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells

@@ -25,14 +25,15 @@ pub(super) async fn run(args: &Quarantine, global: &Global) -> anyhow::Result<Ex
                 open_only: !all,
                 limit: LISTED,
             };
-            let rows: Vec<Vec<String>> = store
+            let rows: Vec<[String; _]> = store
                 .quarantine_list(filter)
                 .await?
                 .into_iter()
                 .map(|entry| {
-                    vec![
+                    [
                         entry.id.to_string(),
                         entry.reason.to_string(),
+                        entry.source,
                         entry.place,
                         format!("{:.0}", entry.last_seen),
                         entry.seen.to_string(),
@@ -50,6 +51,7 @@ pub(super) async fn run(args: &Quarantine, global: &Global) -> anyhow::Result<Ex
                 &[
                     "id",
                     "reason",
+                    "source",
                     "place",
                     "last seen",
                     "times",

@@ -28,7 +28,8 @@ fn answer(args: &Refine) -> anyhow::Result<ExitCode> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let refined = request::answer(&text, &catalogue, &|path| read_model(folder, path))
         .with_context(|| file.display().to_string())?;
-    output::line(serde_json::to_string_pretty(&refined).context("writing the output")?);
+    let document = serde_json::to_string_pretty(&refined).context("writing the output")?;
+    output::document(&document).context("writing the output")?;
     Ok(match refined.quarantine {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::from(QUARANTINED),

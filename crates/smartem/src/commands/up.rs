@@ -27,7 +27,7 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
             "no source is configured yet: add one to smartem.toml, see `smartem config show`",
         );
     }
-    let scheduler = schedule(&platform, &store, &stop, false)?;
+    let scheduler = schedule(&platform, &store, &stop)?;
     serve::serve(listener, state, stop).await;
     scheduler.join().await;
     Ok(ExitCode::SUCCESS)
@@ -40,12 +40,11 @@ fn no_source(config: &Config) -> bool {
         .all(|process| process.source.is_empty())
 }
 
-/// Starts every process that has a schedule; `at_once` also runs each right now.
+/// Starts every process that has a schedule: right now, and whenever it says.
 pub(super) fn schedule(
     platform: &Arc<Platform>,
     store: &Store,
     stop: &CancellationToken,
-    at_once: bool,
 ) -> anyhow::Result<Scheduler> {
     let mut scheduler = Scheduler::new(clock::system(), stop.clone());
     for (name, process) in &platform.config.process {
@@ -57,7 +56,7 @@ pub(super) fn schedule(
         let built: Arc<dyn smartem_etl::Process> = platform.process(name)?.into();
         let budget = platform.budget(name)?;
         let (store, stop) = (store.clone(), stop.clone());
-        scheduler.add(schedule, at_once, move || {
+        scheduler.add(schedule, move || {
             let (built, store, stop) = (built.clone(), store.clone(), stop.clone());
             async move {
                 let run = Run::new(built.name(), store, clock::system(), budget, stop);

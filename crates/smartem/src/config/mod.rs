@@ -31,6 +31,9 @@ pub(crate) struct Config {
     pub viewer: ViewerConfig,
     pub refine: RefineConfig,
     pub process: BTreeMap<String, ProcessConfig>,
+    /// The folder of the configuration file.
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -128,11 +131,20 @@ pub(crate) enum Output {
 impl Config {
     /// The configuration as defaults, file, environment and flags make it.
     pub(crate) fn load(global: &Global) -> anyhow::Result<Self> {
-        let file = file(global);
         let mut config = Self::from_table(layered(global)?)?;
-        let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
-        config.read_secrets(folder)?;
+        file(global)
+            .and_then(Path::parent)
+            .unwrap_or(Path::new(""))
+            .clone_into(&mut config.folder);
         Ok(config)
+    }
+
+    /// Folder of further station-type definitions; `None` when there is none.
+    ///
+    /// Relative paths of settings count from the folder of the configuration file.
+    pub(crate) fn definitions_dir(&self) -> Option<PathBuf> {
+        let dir = &self.refine.definitions_dir;
+        (!dir.as_os_str().is_empty()).then(|| self.folder.join(dir))
     }
 
     /// Every setting as it holds, as TOML. Secrets are files, so none is shown.
@@ -146,30 +158,27 @@ impl Config {
         table.try_into().context("the configuration cannot be used")
     }
 
-    /// Reads the secrets that settings name by file, relative to the folder of the configuration.
-    fn read_secrets(&mut self, folder: &Path) -> anyhow::Result<()> {
-        for (name, process) in &mut self.process {
-            for source in &mut process.source {
-                let Some(file) = &source.token_file else {
-                    continue;
-                };
-                let path = folder.join(file);
-                let token = std::fs::read_to_string(&path).with_context(|| {
-                    format!(
-                        "reading the token of source `{}` of process `{name}` from {}",
-                        source.name,
-                        path.display()
-                    )
-                })?;
-                source.token = Some(WhaleConfig::bearer(&token).ok_or_else(|| {
-                    anyhow!(
-                        "the token in {} holds characters that no header may",
-                        path.display()
-                    )
-                })?);
-            }
+    /// A source with the secrets that its settings name by file.
+    pub(crate) fn with_secrets(&self, source: &WhaleConfig) -> anyhow::Result<WhaleConfig> {
+        let mut source = source.clone();
+        let Some(file) = &source.token_file else {
+            return Ok(source);
+        };
+        let path = self.folder.join(file);
+        let refused = |problem: &str| {
+            let (name, path) = (&source.name, path.display());
+            anyhow!(ConfigError(format!(
+                "the token of source `{name}` in {path} {problem}"
+            )))
+        };
+        let token = std::fs::read_to_string(&path)
+            .map_err(|error| refused(&format!("cannot be read: {error}")))?;
+        if token.trim().is_empty() {
+            return Err(refused("is empty"));
         }
-        Ok(())
+        let header = WhaleConfig::bearer(&token);
+        source.token = Some(header.ok_or_else(|| refused("holds characters that no header may"))?);
+        Ok(source)
     }
 
     /// A process by its name, or by its name in the original platform (`harvester_whale`).

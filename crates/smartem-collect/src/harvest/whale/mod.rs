@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::tz::Offset;
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use smartem_etl::{Harvested, Input, InputError, Intent, Origin, Outcome, Run, Sink};
 use smartem_model::raw::{RawRecord, RecordTime};
@@ -289,7 +290,7 @@ impl Whale {
                 Ok(None)
             }
             // A station without recorded hours has no listing.
-            Err(ApiError::Fetch(FetchError::Refused(_))) => Ok(None),
+            Err(ApiError::Fetch(FetchError::Refused(StatusCode::NOT_FOUND))) => Ok(None),
             Err(ApiError::Fetch(error)) => Err(InputError::Unreachable {
                 place: place.to_owned(),
                 problem: error.to_string(),
@@ -337,7 +338,7 @@ impl Whale {
         let place = Api::last_place(station);
         let body = match self.api.last(station).await {
             Ok(body) => body,
-            Err(FetchError::Refused(_)) => return Ok(()),
+            Err(FetchError::Refused(StatusCode::NOT_FOUND)) => return Ok(()),
             Err(error) => {
                 return Err(InputError::Unreachable {
                     place,
