@@ -98,11 +98,12 @@ impl RawRecord {
     pub fn to_json(&self) -> String {
         let samples = self.samples.to_json();
         let whole = || -> Result<String, serde_json::Error> {
-            let members = members_of(serde_json::from_str(&self.envelope)?)?;
+            let members = members_of(&self.envelope)?;
             Ok(
                 match last(&members, "data").filter(|data| data.get() != "null") {
                     Some(data) => {
-                        let data = envelope_of(&members_of(data)?, Some(("timeseries", &samples)));
+                        let data =
+                            envelope_of(&members_of(data.get())?, Some(("timeseries", &samples)));
                         envelope_of(&members, Some(("data", &data)))
                     }
                     None => envelope_of(&members, Some(("timeseries", &samples))),
@@ -134,20 +135,21 @@ type Member<'a> = (Cow<'a, str>, &'a RawValue);
 
 impl<'a> Document<'a> {
     fn parse(text: &'a str) -> Result<Self, MalformedJson> {
-        let whole: &RawValue = serde_json::from_str(text)?;
         let mut document = Self {
             members: None,
             data: None,
             samples: None,
             envelope: String::new(),
         };
-        if !whole.get().starts_with('{') {
+        if !text.trim_start().starts_with('{') {
+            // Something else may still be JSON, or no JSON at all.
+            serde_json::from_str::<serde::de::IgnoredAny>(text)?;
             return Ok(document);
         }
-        let members = members_of(whole)?;
+        let members = members_of(text)?;
         match last(&members, "data").filter(|data| data.get() != "null") {
             Some(data) if data.get().starts_with('{') => {
-                let inner = members_of(data)?;
+                let inner = members_of(data.get())?;
                 document.samples = samples_of(&inner)?;
                 let data_envelope = envelope_of(&inner, None);
                 document.envelope = envelope_of(&members, Some(("data", &data_envelope)));
@@ -363,7 +365,7 @@ fn envelope_of(members: &[Member<'_>], replaced: Option<(&str, &str)>) -> String
     out
 }
 
-fn members_of(object: &RawValue) -> Result<Vec<Member<'_>>, serde_json::Error> {
+fn members_of(object: &str) -> Result<Vec<Member<'_>>, serde_json::Error> {
     struct Members;
     impl<'de> Visitor<'de> for Members {
         type Value = Vec<Member<'de>>;
@@ -380,22 +382,63 @@ fn members_of(object: &RawValue) -> Result<Vec<Member<'_>>, serde_json::Error> {
             Ok(members)
         }
     }
-    serde_json::Deserializer::from_str(object.get()).deserialize_map(Members)
+    let mut reader = serde_json::Deserializer::from_str(object);
+    let members = reader.deserialize_map(Members)?;
+    reader.end()?;
+    Ok(members)
 }
 
 /// The samples, when there is a list `timeseries`.
+///
+/// Nearly always every row is an object; then the text is read once, straight into columns.
 fn samples_of(members: &[Member<'_>]) -> Result<Option<Samples>, serde_json::Error> {
     match last(members, "timeseries") {
         Some(list) if list.get().starts_with('[') => {
-            let mut builder = SamplesBuilder::default();
-            serde_json::Deserializer::from_str(list.get()).deserialize_seq(Rows(&mut builder))?;
-            Ok(Some(builder.finish()))
+            let samples = read_rows(list, true);
+            samples.or_else(|_| read_rows(list, false)).map(Some)
         }
         _ => Ok(None),
     }
 }
 
-struct Rows<'b>(&'b mut SamplesBuilder);
+fn read_rows(list: &RawValue, only_objects: bool) -> Result<Samples, serde_json::Error> {
+    let mut builder = SamplesBuilder::default();
+    let rows = Rows {
+        builder: &mut builder,
+        only_objects,
+    };
+    serde_json::Deserializer::from_str(list.get()).deserialize_seq(rows)?;
+    Ok(builder.finish())
+}
+
+struct Rows<'b> {
+    builder: &'b mut SamplesBuilder,
+    only_objects: bool,
+}
+
+impl Rows<'_> {
+    /// Reads the next row; `false` when there is none.
+    fn read_row<'de, A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
+        if self.only_objects {
+            let row = list.next_element_seed(Cells(self.builder))?;
+            return Ok(row.map(|()| self.builder.finish_row()).is_some());
+        }
+        let Some(row) = list.next_element::<&RawValue>()? else {
+            return Ok(false);
+        };
+        if row.get().starts_with('{') {
+            let mut reader = serde_json::Deserializer::from_str(row.get());
+            let cells = Cells(self.builder);
+            cells
+                .deserialize(&mut reader)
+                .map_err(serde::de::Error::custom)?;
+            self.builder.finish_row();
+        } else {
+            self.builder.push_oddment(row.get());
+        }
+        Ok(true)
+    }
+}
 
 impl<'de> Visitor<'de> for Rows<'_> {
     type Value = ();
@@ -404,19 +447,9 @@ impl<'de> Visitor<'de> for Rows<'_> {
         f.write_str("a list of samples")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(row) = list.next_element::<&RawValue>()? {
-            if row.get().starts_with('{') {
-                let cells = Cells(self.0);
-                let mut reader = serde_json::Deserializer::from_str(row.get());
-                cells
-                    .deserialize(&mut reader)
-                    .map_err(serde::de::Error::custom)?;
-                self.0.finish_row();
-            } else {
-                self.0.push_oddment(row.get());
-            }
-            if self.0.is_too_wide() {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while self.read_row(&mut list)? {
+            if self.builder.is_too_wide() {
                 return Err(serde::de::Error::custom(format_args!(
                     "the samples have more than {MAX_CELLS} cells (samples times different keys)"
                 )));
