@@ -71,7 +71,7 @@ bench: ## Benches of the refiner, the store and the simulator
 .PHONY: test-long
 test-long: web ## The kill test with more seeds
 	@scripts/need.sh cargo cc
-	SMARTEM_TEST_KILL_SEEDS=20 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
+	KILL_TEST_SEEDS=20 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
 
 .PHONY: clean
 clean: ## Remove what was built

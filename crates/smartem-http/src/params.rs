@@ -6,7 +6,9 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use smartem_model::parse_timestamp;
 
-use crate::{Kind, Problem, nearest};
+use smartem_model::nearest;
+
+use crate::{Kind, Problem};
 
 /// The parameters of a query string, each known and given at most once.
 #[derive(Debug)]

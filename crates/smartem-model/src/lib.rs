@@ -10,6 +10,7 @@
 //! This crate does no I/O, reads no clock and knows neither SQL nor HTTP.
 
 mod id;
+mod nearest;
 mod observation;
 mod place;
 pub mod raw;
@@ -18,6 +19,7 @@ mod time;
 mod vocabulary;
 
 pub use id::StationId;
+pub use nearest::nearest;
 pub use observation::{Flag, Observation, Quality};
 pub use place::{Position, PositionSource};
 pub use reject::{Example, Quarantine, QuarantineReason, RejectReason, Rejection};

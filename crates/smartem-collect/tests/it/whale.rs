@@ -380,6 +380,45 @@ async fn a_failing_station_stops_none_of_the_others() {
 }
 
 #[tokio::test]
+async fn broken_stations_that_come_first_do_not_keep_the_others_from_their_turn() {
+    let bench = Bench::new().await;
+    let day: &[(&str, &[i64])] = &[("20261120", &[1])];
+    let stations = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    bench.list(&stations.map(|station| (station, day)));
+    for broken in &stations[..8] {
+        let path = format!("/devices/{broken}/timeseries");
+        bench.remote.set(&path, [Reply::Status(500)]);
+    }
+    let mut config = bench.config();
+    config.attempts = 1;
+    config.parallel = 1;
+    let report = bench.run_with(config.clone(), Intent::History).await;
+    assert_eq!(report.exit_code, ExitCode::Ok, "{}", report.summary);
+    assert!(
+        report.summary.contains("stations_unreachable 8"),
+        "{}",
+        report.summary
+    );
+    assert_eq!(bench.hours("9", "2026-11-20").await, [1]);
+
+    // A source that is gone in the middle of a run is left alone soon.
+    bench
+        .remote
+        .set("/devices/9/timeseries", [Reply::Status(500)]);
+    let devices = json!({"devices": stations.map(|id| format!("/devices/{id}"))}).to_string();
+    bench
+        .remote
+        .set("/devices", [Reply::Json(devices), Reply::Status(503)]);
+    let report = bench.run_with(config, Intent::History).await;
+    assert_eq!(report.exit_code, ExitCode::TryAgain, "{}", report.summary);
+    assert_eq!(
+        bench.remote.asked("/devices/4/timeseries"),
+        1,
+        "given up after three"
+    );
+}
+
+#[tokio::test]
 async fn a_source_out_of_reach_asks_to_be_tried_again() {
     let bench = Bench::new().await;
     let mut config = bench.config();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use smartem_model::Vocabulary;
+use smartem_model::{Vocabulary, nearest};
 use toml::Spanned;
 
 use super::format::{
@@ -228,10 +228,10 @@ impl Checker<'_> {
         let given_unit = format.unit.as_ref().map(|unit| self.unit(unit));
         let unit = given_unit.or(known.map(|i| i.unit.clone()));
         let (Some(label), Some(unit)) = (label, unit) else {
-            let near = nearest(
-                name,
-                self.vocabulary.indicators().iter().map(|i| i.name.as_ref()),
-            );
+            let known = self.vocabulary.indicators().iter().map(|i| i.name.as_ref());
+            let near = nearest(name, known)
+                .map(|known| format!(" (did you mean `{known}`?)"))
+                .unwrap_or_default();
             self.fault(
                 span,
                 format!(
@@ -440,29 +440,4 @@ impl InputFormat {
     fn has_bounds(&self) -> bool {
         self.min.is_some() || self.max.is_some()
     }
-}
-
-/// `` (did you mean `x`?)`` when a known name is close.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    known
-        .map(|candidate| (edit_distance(name, candidate), candidate))
-        .min()
-        .filter(|(distance, _)| *distance <= 2)
-        .map(|(_, candidate)| format!(" (did you mean `{candidate}`?)"))
-        .unwrap_or_default()
-}
-
-/// Levenshtein distance between two short names.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -165,7 +165,7 @@ impl Api {
                 known.push(&last.indicator);
             }
         }
-        let guess = match smartem_http::nearest(name, known.iter().copied()) {
+        let guess = match smartem_model::nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`? Known"),
             None => "known".to_owned(),
         };

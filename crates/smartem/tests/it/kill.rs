@@ -37,7 +37,7 @@ fn a_program_killed_at_ten_random_points_leaves_the_same_store_as_an_undisturbed
         clippy::disallowed_methods,
         reason = "the length of the test is chosen from outside"
     )]
-    let seeds: u64 = std::env::var("SMARTEM_TEST_KILL_SEEDS")
+    let seeds: u64 = std::env::var("KILL_TEST_SEEDS")
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(1);

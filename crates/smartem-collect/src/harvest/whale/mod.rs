@@ -3,9 +3,9 @@
 mod api;
 mod config;
 mod plan;
+mod queue;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::civil::Date;
@@ -20,14 +20,12 @@ use tracing::warn;
 use api::{Api, ApiError};
 pub use config::WhaleConfig;
 use plan::{Day, HourNumber};
+use queue::Queue;
 
 use super::http::{Client, ClientError, FetchError};
 
 /// Stations of this source are Josenes.
 const STATION_TYPE: &str = "jose";
-
-/// So many stations in a row without an answer, and the source counts as unreachable.
-const GIVE_UP_AFTER: usize = 3;
 
 /// Newest values committed together.
 const SNAPSHOT_BATCH: usize = 50;
@@ -107,24 +105,21 @@ impl Whale {
             })
             .collect();
         visits.sort_by(|a, b| (a.settled, &a.station).cmp(&(b.settled, &b.station)));
-        let wanted_again = plan::hours_by_station(open.keys());
-        let shared = Shared {
-            queue: Mutex::new(visits.into()),
-            failures: Mutex::new(Failures::default()),
-        };
+        let wanted_again = hours_by_station(open.keys());
+        let queue = Queue::new(visits);
         let workers = (0..self.config.politeness().parallel.max(1)).map(|_| async {
-            while let Some(visit) = shared.next(run) {
+            while let Some(visit) = queue.next(run) {
                 let again = wanted_again.get(&visit.station);
                 match self.visit(run, visit, again, sink).await {
                     Ok(Some(unfinished)) => {
-                        shared.succeeded();
-                        shared.put_back(unfinished);
+                        queue.succeeded();
+                        queue.put_back(unfinished);
                     }
-                    Ok(None) => shared.succeeded(),
+                    Ok(None) => queue.succeeded(),
                     Err(InputError::Unreachable { place, problem }) => {
                         warn!(source = %self.origin.source, place, problem, "station left for the next run");
                         run.counters.add("stations_unreachable", 1);
-                        shared.failed(place, problem);
+                        self.note_failure(&queue, place, problem).await;
                     }
                     Err(error) => return Err(error),
                 }
@@ -132,7 +127,7 @@ impl Whale {
             Ok(())
         });
         futures::future::try_join_all(workers).await?;
-        shared.outcome(run)
+        queue.outcome(run)
     }
 
     /// Reads one more day of a station; gives the visit back when there are further days.
@@ -305,18 +300,15 @@ impl Whale {
         stations: &[StationId],
         sink: &Sink<'_>,
     ) -> Result<Outcome, InputError> {
-        let shared: Shared<StationId> = Shared {
-            queue: Mutex::new(stations.iter().cloned().collect()),
-            failures: Mutex::new(Failures::default()),
-        };
+        let queue = Queue::new(stations.to_vec());
         let workers = (0..self.config.politeness().parallel.max(1)).map(|_| async {
             let mut found = Harvested::default();
-            while let Some(station) = shared.next(run) {
+            while let Some(station) = queue.next(run) {
                 match self.fetch_last(&station, &mut found).await {
-                    Ok(()) => shared.succeeded(),
+                    Ok(()) => queue.succeeded(),
                     Err(InputError::Unreachable { place, problem }) => {
                         warn!(source = %self.origin.source, place, problem, "last value not read");
-                        shared.failed(place, problem);
+                        self.note_failure(&queue, place, problem).await;
                     }
                     Err(error) => return Err(error),
                 }
@@ -327,7 +319,24 @@ impl Whale {
             sink.take(found).await.map_err(InputError::from)
         });
         futures::future::try_join_all(workers).await?;
-        shared.outcome(run)
+        queue.outcome(run)
+    }
+
+    /// After several failures in a row asks the source itself, and gives up when it is silent.
+    ///
+    /// So a source that is down is not asked for every station, and some broken stations, which
+    /// come first in every run, never keep the others from their turn.
+    async fn note_failure<T>(&self, queue: &Queue<T>, place: String, problem: String) {
+        if !queue.failed(place, problem) {
+            return;
+        }
+        match self.api.devices().await {
+            Err(ApiError::Fetch(error)) => {
+                warn!(source = %self.origin.source, %error, "source no longer answers");
+                queue.give_up();
+            }
+            Ok(_) | Err(ApiError::NotUnderstood { .. }) => queue.source_answered(),
+        }
     }
 
     async fn fetch_last(
@@ -394,81 +403,6 @@ struct Visit {
     days: Option<VecDeque<Day>>,
 }
 
-/// What the workers of one source share.
-struct Shared<T> {
-    queue: Mutex<VecDeque<T>>,
-    failures: Mutex<Failures>,
-}
-
-#[derive(Default)]
-struct Failures {
-    in_a_row: usize,
-    any_success: bool,
-    last: Option<(String, String)>,
-}
-
-impl<T> Shared<T> {
-    fn next(&self, run: &Run) -> Option<T> {
-        if run.should_end().is_some() || self.gave_up() {
-            return None;
-        }
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
-    }
-
-    /// To the end of the queue, so that every station gets its turn.
-    fn put_back(&self, item: T) {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(item);
-    }
-
-    fn succeeded(&self) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.in_a_row = 0;
-        failures.any_success = true;
-    }
-
-    fn failed(&self, place: String, problem: String) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.in_a_row += 1;
-        failures.last = Some((place, problem));
-    }
-
-    fn gave_up(&self) -> bool {
-        self.failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .in_a_row
-            >= GIVE_UP_AFTER
-    }
-
-    fn outcome(self, run: &Run) -> Result<Outcome, InputError> {
-        let gave_up = self.gave_up();
-        let failures = self
-            .failures
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        let unfinished = !self
-            .queue
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty();
-        match failures.last {
-            Some((place, problem)) if gave_up || !failures.any_success => {
-                Err(InputError::Unreachable { place, problem })
-            }
-            _ => Ok(run
-                .should_end()
-                .filter(|_| unfinished)
-                .unwrap_or(Outcome::Done)),
-        }
-    }
-}
-
 fn text(body: &[u8]) -> Result<&str, Quarantine> {
     std::str::from_utf8(body).map_err(|error| {
         Quarantine::new(
@@ -523,5 +457,13 @@ impl Day {
     }
 }
 
-/// For [`plan::hours_by_station`].
-type Wanted = BTreeMap<StationId, Vec<(Day, HourNumber)>>;
+/// The hours behind open quarantine places, by station; they stay wanted.
+fn hours_by_station<'a>(
+    places: impl Iterator<Item = &'a String>,
+) -> BTreeMap<StationId, Vec<(Day, HourNumber)>> {
+    let mut wanted = BTreeMap::<StationId, Vec<_>>::new();
+    for (station, day, hour) in places.filter_map(|place| Api::hour_of_place(place)) {
+        wanted.entry(station).or_default().push((day, hour));
+    }
+    wanted
+}

@@ -6,9 +6,6 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use smartem_model::Hour;
 
-use super::Wanted;
-use super::api::Api;
-
 /// A day as the API names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Day(pub Date);
@@ -67,15 +64,6 @@ impl fmt::Display for Day {
             self.0.day()
         )
     }
-}
-
-/// The hours behind open quarantine places; they stay wanted.
-pub(super) fn hours_by_station<'a>(places: impl Iterator<Item = &'a String>) -> Wanted {
-    let mut wanted = Wanted::new();
-    for (station, day, hour) in places.filter_map(|place| Api::hour_of_place(place)) {
-        wanted.entry(station).or_default().push((day, hour));
-    }
-    wanted
 }
 
 #[cfg(test)]
