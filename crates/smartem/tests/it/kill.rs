@@ -44,48 +44,68 @@ fn a_program_killed_at_ten_random_points_leaves_the_same_store_as_an_undisturbed
     let undisturbed = Place::new();
     let remote = Service::whale(&undisturbed, &CITY);
     undisturbed.with_source(&remote.url);
-    let mut durations = Vec::new();
-    for process in ["harvester-whale", "refiner"] {
+    let durations = ["harvester-whale", "refiner"].map(|process| {
         let since = Instant::now();
         undisturbed.etl(process);
-        durations.push((process, since.elapsed()));
-    }
+        (process, since.elapsed())
+    });
     finish(&undisturbed);
     let expected = fingerprint(&undisturbed.data());
     assert!(expected.lines().count() > 2000, "too little to compare");
     for seed in 0..seeds {
-        let place = Place::new();
-        place.with_source(&remote.url);
         let mut random = StdRng::seed_from_u64(seed);
-        let (mut killed, mut begun) = (0, 0);
+        let (mut killed, mut stores) = (0, 0);
         while killed < KILLS {
-            // Early kills hit the harvest, later ones also the refiner, which has work by then.
-            let (process, usual) = durations[usize::from(begun % 2 == 1)];
-            begun += 1;
-            let mut run = place
-                .command(&["etl", "run", process])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            // Short runs, so that there is work left for all ten.
-            let longest = (usual / 4).max(Duration::from_millis(50));
-            std::thread::sleep(random.random_range(Duration::from_millis(5)..longest));
-            if run.try_wait().unwrap().is_none() {
-                run.kill().unwrap();
-                killed += 1;
-            }
-            run.wait().unwrap();
+            // A store whose work is done before all kills have hit is compared, and another begun.
+            let place = Place::new();
+            place.with_source(&remote.url);
+            killed += kill_often(&place, &durations, KILLS - killed, &mut random);
+            finish(&place);
+            let found = fingerprint(&place.data());
+            assert_eq!(first_difference(&expected, &found), None, "seed {seed}");
+            stores += 1;
             assert!(
-                begun < 20 * KILLS,
+                stores < 10 * KILLS,
                 "the program ends before it can be killed"
             );
         }
-        finish(&place);
-        let found = fingerprint(&place.data());
-        assert_eq!(first_difference(&expected, &found), None, "seed {seed}");
-        println!("seed {seed}: killed {killed} times in {begun} runs, the store is the same");
+        println!("seed {seed}: killed {killed} times, {stores} stores are the same");
     }
+}
+
+/// Runs the processes in turn and kills each at a random moment; gives back how often that hit one
+/// at work, at most `wanted` times.
+fn kill_often(
+    place: &Place,
+    durations: &[(&str, Duration); 2],
+    wanted: usize,
+    random: &mut StdRng,
+) -> usize {
+    let (mut killed, mut missed) = (0, 0);
+    for (process, usual) in durations.iter().cycle() {
+        // Four misses in a row: nothing is left to be done.
+        if killed == wanted || missed == 4 {
+            break;
+        }
+        let mut run = place
+            .command(&["etl", "run", process])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Short runs, so that there is work left for many.
+        let longest = (*usual / 6).max(Duration::from_millis(30));
+        std::thread::sleep(random.random_range(Duration::from_millis(5)..longest));
+        if run.try_wait().unwrap().is_none() {
+            run.kill().unwrap();
+            killed += 1;
+            missed = 0;
+        } else {
+            missed += 1;
+        }
+        run.wait().unwrap();
+    }
+    killed
 }
 
 #[test]
