@@ -77,6 +77,31 @@ impl ExitCode {
     }
 }
 
+impl From<&StoreError> for ExitCode {
+    /// What would help with a store that failed.
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::NewerSchema { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::DamagedRecord { .. }
+            | StoreError::UnknownValue { .. } => Self::Data,
+            StoreError::NotMigrated { .. } => Self::Configuration,
+            _ => Self::TryAgain,
+        }
+    }
+}
+
+/// How a run is reported: its exit status, and its outcome in a word.
+fn verdict(result: &Result<Outcome, ProcessError>) -> (ExitCode, &'static str) {
+    match result {
+        Ok(outcome @ (Outcome::Stopped | Outcome::Unreachable)) => {
+            (ExitCode::TryAgain, outcome.as_str())
+        }
+        Ok(outcome) => (ExitCode::Ok, outcome.as_str()),
+        Err(error) => (error.exit_code(), "failed"),
+    }
+}
+
 /// A run that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -93,14 +118,8 @@ impl ProcessError {
     /// The exit status that tells what would help.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Store(
-                StoreError::NewerSchema { .. }
-                | StoreError::Corrupt { .. }
-                | StoreError::DamagedRecord { .. }
-                | StoreError::UnknownValue { .. },
-            ) => ExitCode::Data,
-            Self::Store(StoreError::NotMigrated { .. }) => ExitCode::Configuration,
-            Self::Store(_) | Self::Task(_) => ExitCode::TryAgain,
+            Self::Store(error) => error.into(),
+            Self::Task(_) => ExitCode::TryAgain,
         }
     }
 }
@@ -269,16 +288,7 @@ pub struct RunReport {
 pub async fn run_once(process: &dyn Process, run: Run) -> RunReport {
     let result = run_locked(process, &run).await;
     run.progress.finish_and_clear();
-    let (exit_code, outcome) = match &result {
-        Ok(Outcome::Done | Outcome::BudgetSpent | Outcome::AlreadyRunning) => (
-            ExitCode::Ok,
-            result.as_ref().map_or("failed", |outcome| outcome.as_str()),
-        ),
-        Ok(outcome @ (Outcome::Stopped | Outcome::Unreachable)) => {
-            (ExitCode::TryAgain, outcome.as_str())
-        }
-        Err(error) => (error.exit_code(), "failed"),
-    };
+    let (exit_code, outcome) = verdict(&result);
     let mut summary = format!("{}: {outcome}: {}", run.process, run.counters);
     match &result {
         Err(error) => {
@@ -303,13 +313,7 @@ async fn run_locked(process: &dyn Process, run: &Run) -> Result<Outcome, Process
     };
     let id = run.store.start_run(process.name(), run.now()).await?;
     let result = process.run(run).await;
-    let (outcome, exit_code) = match &result {
-        Ok(outcome @ (Outcome::Stopped | Outcome::Unreachable)) => {
-            (outcome.as_str(), ExitCode::TryAgain)
-        }
-        Ok(outcome) => (outcome.as_str(), ExitCode::Ok),
-        Err(error) => ("failed", error.exit_code()),
-    };
+    let (exit_code, outcome) = verdict(&result);
     let finished = RunResult {
         outcome: outcome.to_owned(),
         exit_code: exit_code.code().into(),

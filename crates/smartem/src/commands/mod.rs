@@ -26,9 +26,7 @@ use crate::output;
 
 /// Exit status for wrong usage, after `sysexits.h`.
 pub(crate) const USAGE: u8 = 64;
-const DATA: u8 = 65;
 const FAILED: u8 = 1;
-const TRY_AGAIN: u8 = 75;
 const CONFIGURATION: u8 = 78;
 
 /// Runs a command; the exit status is part of its contract.
@@ -72,16 +70,8 @@ pub(crate) fn exit_code_of(error: &anyhow::Error) -> u8 {
         if is_configuration {
             return CONFIGURATION;
         }
-        match cause.downcast_ref::<StoreError>() {
-            Some(
-                StoreError::NewerSchema { .. }
-                | StoreError::Corrupt { .. }
-                | StoreError::DamagedRecord { .. }
-                | StoreError::UnknownValue { .. },
-            ) => return DATA,
-            Some(StoreError::NotMigrated { .. }) => return CONFIGURATION,
-            Some(_) => return TRY_AGAIN,
-            None => {}
+        if let Some(error) = cause.downcast_ref::<StoreError>() {
+            return smartem_etl::ExitCode::from(error).code();
         }
     }
     FAILED
