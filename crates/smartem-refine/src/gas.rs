@@ -8,9 +8,10 @@ use smartem_model::RejectReason;
 
 use crate::definition::{Bounds, Definition, NetworkInput};
 use crate::hash::short_sha256;
+use crate::network::{Activation, Network};
 use crate::noise::outside;
-use crate::prepare::{Prepared, Reading};
-use crate::state::{Smoothed, State};
+use crate::prepare::{Prepared, Reading, Readings, Said};
+use crate::state::{State, TimedValue};
 use crate::tally::{Cause, Tally};
 
 /// The gases that have models, and the models in use, by gas.
@@ -35,39 +36,9 @@ pub struct Model {
     pub gas: String,
     /// How observations cite it: gas and content hash.
     pub id: Arc<str>,
-    activation: Activation,
     /// Input keys, in the order of the network.
     input_order: Vec<String>,
-    mean: Vec<f64>,
-    scale: Vec<f64>,
-    /// Hidden unit by hidden unit: its weights in `input_order`, its bias, its output weight.
-    hidden: Vec<HiddenUnit>,
-    output_bias: f64,
-}
-
-#[derive(Clone, Debug)]
-struct HiddenUnit {
-    weights: Vec<f64>,
-    bias: f64,
-    output_weight: f64,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Activation {
-    Logistic,
-    Tanh,
-    Relu,
-}
-
-impl Activation {
-    fn apply(self, a: f64) -> f64 {
-        match self {
-            Self::Logistic => 1.0 / (1.0 + (-a).exp()),
-            Self::Tanh => a.tanh(),
-            Self::Relu => a.max(0.0),
-        }
-    }
+    network: Network,
 }
 
 /// A model that is refused (R1.3).
@@ -133,32 +104,24 @@ impl Model {
             return Err(refused(format!("it says that it is for `{}`", format.gas)));
         }
         format.check_inputs(definition).map_err(refused)?;
-        let (hidden, output_bias) = format.layers().map_err(refused)?;
+        let network = format.network().map_err(refused)?;
         Ok(Self {
             id: format!("{gas} sha256:{}", short_sha256(text, 6)).into(),
             gas: format.gas,
-            activation: format.mlp.activation,
             input_order: format.input_order,
-            mean: format.scaler.mean,
-            scale: format.scaler.scale,
-            hidden,
-            output_bias,
+            network,
         })
     }
 
-    /// The output for inputs given in the order of the network, in ug/m3 (R7.4).
-    fn evaluate(&self, inputs: &[f64]) -> f64 {
-        let mut output = self.output_bias;
-        let scaled: Vec<f64> = inputs
-            .iter()
-            .zip(self.mean.iter().zip(&self.scale))
-            .map(|(x, (mean, scale))| (x - mean) / scale)
-            .collect();
-        for unit in &self.hidden {
-            let sum: f64 = scaled.iter().zip(&unit.weights).map(|(z, w)| z * w).sum();
-            output += self.activation.apply(sum + unit.bias) * unit.output_weight;
-        }
-        output
+    /// Where each network input of a definition stands in the order of the network.
+    fn places(&self, definition: &Definition) -> Vec<usize> {
+        let place = |input: &NetworkInput| {
+            let key = definition.keys[input.input.slot].as_ref();
+            // Checked when the model was loaded: the order is a permutation of the inputs.
+            let place = self.input_order.iter().position(|name| name == key);
+            place.unwrap_or_default()
+        };
+        definition.network_inputs.iter().map(place).collect()
     }
 }
 
@@ -186,7 +149,7 @@ impl ModelFormat {
         Ok(())
     }
 
-    fn layers(&self) -> Result<(Vec<HiddenUnit>, f64), String> {
+    fn network(&self) -> Result<Network, String> {
         let inputs = self.input_order.len();
         let shape_error =
             || format!("the network must have {inputs} inputs, one hidden layer and one output");
@@ -217,66 +180,100 @@ impl ModelFormat {
         if self.scaler.scale.contains(&0.0) {
             return Err("a `scale` of 0 divides by zero".to_owned());
         }
-        let hidden = (0..units)
-            .map(|unit| HiddenUnit {
-                weights: input_layer.iter().map(|row| row[unit]).collect(),
-                bias: biases[unit],
-                output_weight: output_layer[unit][0],
-            })
-            .collect();
-        Ok((hidden, output_bias[0]))
+        let unit_by_unit = (0..units).flat_map(|unit| input_layer.iter().map(move |row| row[unit]));
+        Ok(Network {
+            activation: self.mlp.activation,
+            mean: self.scaler.mean.clone(),
+            scale: self.scaler.scale.clone(),
+            weights: unit_by_unit.collect(),
+            biases: biases.clone(),
+            output_weights: output_layer.iter().map(|row| row[0]).collect(),
+            output_bias: output_bias[0],
+        })
     }
 }
 
-/// The running means of the smoothed inputs, after each sample's update (R7.2).
-pub(crate) struct Smoothing {
-    /// For each network input: the mean at each sample, where it is smoothed and has one.
-    means: Vec<Option<Vec<f64>>>,
-    /// What the record hands on.
-    pub state: State,
+/// What the networks of a station type see of a record, whichever gas they estimate.
+pub(crate) struct NetworkSamples {
+    /// For each sample the first fault among its inputs, in their order of testing (R4.4, R7.1).
+    faults: Vec<Option<Fault>>,
+    /// For each network input its values in the samples without a fault.
+    inputs: Vec<Vec<f64>>,
 }
 
-impl Smoothing {
+type Fault = (RejectReason, Cause);
+
+impl NetworkSamples {
+    /// Takes the samples apart and moves the running means of `state` on (R7.2).
     pub(crate) fn new(
         definition: &Definition,
         prepared: &Prepared<'_>,
-        readings: &[Vec<Reading>],
-        given: &State,
+        readings: &Readings,
+        state: &mut State,
     ) -> Self {
-        let mut state = given.clone();
-        let mut means = Vec::with_capacity(definition.network_inputs.len());
-        for network_input in &definition.network_inputs {
-            means.push(network_input.smoothing.map(|weight| {
-                let key = definition.keys[network_input.input.slot].as_ref();
-                let entries = state.smoothing.get_or_insert_default();
-                let mut mean = entries.get(key).copied();
-                let after = running_mean(
-                    prepared,
-                    &readings[network_input.input.slot],
-                    network_input,
-                    (weight, definition.smoothing_restart_s),
-                    &mut mean,
-                );
-                if let Some(mean) = mean {
-                    entries.insert(key.to_owned(), mean);
+        let inputs = &definition.network_inputs;
+        let faults: Vec<Option<Fault>> = (0..readings.samples())
+            .map(|sample| {
+                inputs
+                    .iter()
+                    .find_map(|input| fault(input, readings, sample))
+            })
+            .collect();
+        let usable: Vec<usize> = (0..faults.len())
+            .filter(|at| faults[*at].is_none())
+            .collect();
+        let values = inputs.iter().map(|input| {
+            let column = readings.of(input.input.slot);
+            match input.smoothing {
+                None => usable.iter().map(|at| column[*at].number()).collect(),
+                Some(weight) => {
+                    let key = &definition.keys[input.input.slot];
+                    let means = state.smoothing.get_or_insert_default();
+                    let mut mean = means.get(key.as_ref()).copied();
+                    let weight = (weight, definition.smoothing_restart_s);
+                    let after = running_mean(prepared, column, input, weight, &mut mean);
+                    if let Some(mean) = mean {
+                        means.insert(key.to_string(), mean);
+                    }
+                    usable.iter().map(|at| after[*at]).collect()
                 }
-                after
-            }));
+            }
+        });
+        Self {
+            inputs: values.collect(),
+            faults,
         }
-        Self { means, state }
     }
 }
 
+/// What makes an input unusable in a sample.
+#[inline]
+fn fault(input: &NetworkInput, readings: &Readings, sample: usize) -> Option<Fault> {
+    let reading = readings.of(input.input.slot)[sample];
+    let number = reading.number();
+    if number >= input.input.bounds.min && number <= input.input.bounds.max {
+        return None;
+    }
+    let reason = match reading.said() {
+        Said::Absent => RejectReason::MissingInput,
+        Said::Conflicting => RejectReason::Conflicting,
+        Said::NotANumber => RejectReason::NotANumber,
+        Said::Number(x) => outside(x, input.input.bounds)?,
+    };
+    Some((reason, Cause::Reading(input.input.slot)))
+}
+
+/// The running mean after each sample, moved on by the valid readings (R7.2).
 fn running_mean(
     prepared: &Prepared<'_>,
     readings: &[Reading],
     input: &NetworkInput,
     (weight, restart_s): (f64, f64),
-    mean: &mut Option<Smoothed>,
+    mean: &mut Option<TimedValue>,
 ) -> Vec<f64> {
     let mut after = Vec::with_capacity(readings.len());
     for (sample, reading) in prepared.samples.iter().zip(readings) {
-        if let (Some(time), Reading::Number(x)) = (sample.time, *reading)
+        if let (Some(time), Said::Number(x)) = (sample.time, reading.said())
             && outside(x, input.input.bounds).is_none()
         {
             let continued = mean.filter(|mean| {
@@ -284,7 +281,7 @@ fn running_mean(
                 gap > 0.0 && gap <= restart_s
             });
             let value = continued.map_or(x, |mean| (1.0 - weight) * mean.value + weight * x);
-            *mean = Some(Smoothed { time, value });
+            *mean = Some(TimedValue { time, value });
         }
         after.push(mean.map_or(f64::NAN, |mean| mean.value));
     }
@@ -297,73 +294,37 @@ pub(crate) fn tally(
     model: Option<&Model>,
     primary: usize,
     result: Bounds,
-    readings: &[Vec<Reading>],
-    smoothing: &Smoothing,
+    readings: &Readings,
+    samples: &NetworkSamples,
 ) -> Tally {
-    let mut tally = Tally::default();
-    let inputs = &definition.network_inputs;
-    // Position in the model's order of each network input.
-    let order: Option<Vec<usize>> = model.map(|model| {
-        let place = |input: &NetworkInput| {
-            let key = definition.keys[input.input.slot].as_ref();
-            // Checked when the model was loaded: the order is a permutation of the inputs.
-            model
-                .input_order
-                .iter()
-                .position(|name| name == key)
-                .unwrap_or_default()
-        };
-        inputs.iter().map(place).collect()
+    let values = model.map(|model| {
+        let places = model.places(definition);
+        let mut inputs: Vec<&[f64]> = vec![&[]; places.len()];
+        for (place, values) in places.iter().zip(&samples.inputs) {
+            inputs[*place] = values;
+        }
+        model.network.evaluate(&inputs)
     });
-    let mut vector = vec![0.0; inputs.len()];
-    let primary_readings = &readings[inputs[primary].input.slot];
-    for (sample, primary_reading) in primary_readings.iter().enumerate() {
-        if *primary_reading == Reading::Absent {
-            continue;
-        }
-        if let Some((reason, cause)) = unusable(inputs, readings, sample) {
-            tally.refuse(sample, reason, cause);
-            continue;
-        }
-        let (Some(model), Some(order)) = (model, &order) else {
-            tally.refuse(sample, RejectReason::NoCalibration, Cause::Nothing);
-            continue;
+    let mut values = values.map(Vec::into_iter);
+    let mut tally = Tally::default();
+    let primary = readings.of(definition.network_inputs[primary].input.slot);
+    for (sample, (raw, fault)) in primary.iter().zip(&samples.faults).enumerate() {
+        // The value of a usable sample is taken also when it is not used, to stay in step.
+        let value = match (fault, &mut values) {
+            (None, Some(values)) => values.next(),
+            _ => None,
         };
-        for ((input, place), means) in inputs.iter().zip(order).zip(&smoothing.means) {
-            vector[*place] = match (means, readings[input.input.slot][sample]) {
-                (Some(means), _) => means[sample],
-                (None, Reading::Number(x)) => x,
-                (None, _) => f64::NAN,
-            };
+        if raw.is_absent() {
+            continue;
         }
-        let value = model.evaluate(&vector);
-        match (outside(value, result), primary_reading) {
-            (None, Reading::Number(raw)) => tally.accept(sample, value, value, *raw),
-            (reason, _) => {
-                tally.refuse(
-                    sample,
-                    reason.unwrap_or(RejectReason::NotANumber),
-                    Cause::Result(value),
-                );
-            }
+        match (fault, value) {
+            (Some((reason, cause)), _) => tally.refuse(sample, *reason, *cause),
+            (None, None) => tally.refuse(sample, RejectReason::NoCalibration, Cause::Nothing),
+            (None, Some(value)) => match outside(value, result) {
+                None => tally.accept(sample, value, value, raw.number()),
+                Some(reason) => tally.refuse(sample, reason, Cause::Result(value)),
+            },
         }
     }
     tally
-}
-
-/// The first fault among the inputs of a sample, in their order of testing (R4.4, R7.1).
-fn unusable(
-    inputs: &[NetworkInput],
-    readings: &[Vec<Reading>],
-    sample: usize,
-) -> Option<(RejectReason, Cause)> {
-    inputs.iter().find_map(|input| {
-        let reason = match readings[input.input.slot][sample] {
-            Reading::Absent => Some(RejectReason::MissingInput),
-            Reading::Conflicting => Some(RejectReason::Conflicting),
-            Reading::NotANumber => Some(RejectReason::NotANumber),
-            Reading::Number(x) => outside(x, input.input.bounds),
-        };
-        reason.map(|reason| (reason, Cause::Reading(input.input.slot)))
-    })
 }

@@ -10,10 +10,13 @@
 //!
 //! [`request`] reads and answers the documents of `smartem refine`.
 
+mod auxiliary;
 pub mod definition;
 mod gas;
 mod hash;
+pub mod laws;
 mod location;
+mod network;
 mod noise;
 mod prepare;
 mod refine;
@@ -24,4 +27,4 @@ mod tally;
 pub use definition::{Catalogue, Definition, DefinitionError};
 pub use gas::{Model, ModelError, ModelSet};
 pub use refine::{Located, Refined, StationFacts, refine};
-pub use state::{Smoothed, State};
+pub use state::{State, TimedValue};

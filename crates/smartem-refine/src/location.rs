@@ -11,8 +11,8 @@ pub(crate) fn from_samples(
     prepared: &Prepared<'_>,
     keys: &LocationKeys,
 ) -> (Option<Position>, Option<f64>) {
-    let longitudes = prepared.readings(&keys.longitude);
-    let latitudes = prepared.readings(&keys.latitude);
+    let longitudes = prepared.readings_of(&keys.longitude);
+    let latitudes = prepared.readings_of(&keys.latitude);
     let mut newest: Option<(usize, Position)> = None;
     for (at, (lon, lat)) in longitudes.into_iter().zip(latitudes).enumerate() {
         let fix = degrees(lon, keys.encoding)
@@ -44,14 +44,9 @@ fn is_newer(prepared: &Prepared<'_>, at: usize, known: usize, greater: impl Fn()
 
 fn altitude(prepared: &Prepared<'_>, keys: &LocationKeys) -> Option<f64> {
     let mut newest: Option<(usize, f64)> = None;
-    for (at, reading) in prepared
-        .readings(keys.altitude.as_ref()?)
-        .into_iter()
-        .enumerate()
-    {
-        let Reading::Number(metres) = reading else {
-            continue;
-        };
+    let readings = prepared.readings_of(keys.altitude.as_ref()?);
+    for (at, reading) in readings.into_iter().enumerate() {
+        let metres = reading.number();
         if Position::valid_altitude(metres).is_some()
             && newest.is_none_or(|(known, best)| is_newer(prepared, at, known, || metres >= best))
         {
@@ -62,9 +57,10 @@ fn altitude(prepared: &Prepared<'_>, keys: &LocationKeys) -> Option<f64> {
 }
 
 fn degrees(reading: Reading, encoding: CoordinateEncoding) -> Option<f64> {
-    let Reading::Number(value) = reading else {
+    let value = reading.number();
+    if value.is_nan() {
         return None;
-    };
+    }
     match encoding {
         CoordinateEncoding::Degrees => Some(value),
         CoordinateEncoding::Josene => josene_degrees(word(value)?),

@@ -5,14 +5,15 @@ use std::sync::LazyLock;
 use smartem_model::RejectReason;
 
 use crate::definition::{Bounds, Octave};
-use crate::prepare::Reading;
+use crate::laws;
+use crate::prepare::{Readings, Said};
 use crate::tally::{Cause, Tally};
 
-/// 10^(b/10) for the levels a band can hold, in units of the reference energy.
+/// The energies of the levels a band can hold.
 static ENERGY: LazyLock<[f64; 196]> = LazyLock::new(|| {
     let mut level = 0.0;
     [(); 196].map(|()| {
-        let energy = 10_f64.powf(level / 10.0);
+        let energy = laws::energy(level);
         level += 1.0;
         energy
     })
@@ -21,20 +22,17 @@ static ENERGY: LazyLock<[f64; 196]> = LazyLock::new(|| {
 /// Judges and averages the sound level over all samples.
 ///
 /// The sum of the tally is that of the energies, its extremes are levels in dB(A).
-pub(crate) fn tally(octaves: &[Octave], readings: &[Vec<Reading>], result: Bounds) -> Tally {
+pub(crate) fn tally(octaves: &[Octave], readings: &Readings, result: Bounds) -> Tally {
     let mut tally = Tally::default();
-    let samples = octaves
-        .first()
-        .map_or(0, |octave| readings[octave.slot].len());
-    for sample in 0..samples {
-        let is_absent = |octave: &Octave| readings[octave.slot][sample] == Reading::Absent;
+    for sample in 0..readings.samples() {
+        let is_absent = |octave: &Octave| readings.of(octave.slot)[sample].is_absent();
         if octaves.iter().all(is_absent) {
             continue;
         }
         match energy(octaves, readings, sample) {
             Err((reason, cause)) => tally.refuse(sample, reason, cause),
             Ok(energy) => {
-                let level = level(energy);
+                let level = laws::level(energy);
                 match outside(level, result) {
                     Some(reason) => tally.refuse(sample, reason, Cause::Result(level)),
                     None => tally.accept(sample, energy, level, 0.0),
@@ -48,24 +46,25 @@ pub(crate) fn tally(octaves: &[Octave], readings: &[Vec<Reading>], result: Bound
 /// The energy of one sample over all kept bands (R6.2, R6.3).
 fn energy(
     octaves: &[Octave],
-    readings: &[Vec<Reading>],
+    readings: &Readings,
     sample: usize,
 ) -> Result<f64, (RejectReason, Cause)> {
+    let energies = &*ENERGY;
     let (mut energy, mut any_signal) = (0.0, false);
     for octave in octaves {
         let cause = Cause::Reading(octave.slot);
-        let number = match readings[octave.slot][sample] {
-            Reading::Absent => return Err((RejectReason::MissingInput, cause)),
-            Reading::Conflicting => return Err((RejectReason::Conflicting, cause)),
-            Reading::NotANumber => return Err((RejectReason::NotANumber, cause)),
-            Reading::Number(number) => number,
+        let number = match readings.of(octave.slot)[sample].said() {
+            Said::Number(number) => number,
+            Said::Absent => return Err((RejectReason::MissingInput, cause)),
+            Said::Conflicting => return Err((RejectReason::Conflicting, cause)),
+            Said::NotANumber => return Err((RejectReason::NotANumber, cause)),
         };
         let word = word(number).ok_or((RejectReason::NotAnInteger, cause))?;
         let mut any_band = false;
         for band in &octave.bands {
             let level = (word >> (8 * band)) & 0xFF;
             // 196 to 255 is no reading.
-            let Some(band_energy) = ENERGY.get(level as usize) else {
+            let Some(band_energy) = energies.get(level as usize) else {
                 continue;
             };
             energy += band_energy;
@@ -92,11 +91,6 @@ pub(crate) fn word(number: f64) -> Option<u32> {
         reason = "the number is an integer of that range, and wrapping is the rule"
     )]
     inside.then_some(number as i64 as u32)
-}
-
-/// The level in dB of an energy.
-pub(crate) fn level(energy: f64) -> f64 {
-    10.0 * energy.log10()
 }
 
 /// The class 1 to 5 of a sound level in dB(A) (R6.5).

@@ -1,9 +1,10 @@
 //! R3: from the list of a record to samples in order of time, each used once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use smartem_model::raw::{Cell, Column, RawRecord, RecordTime};
+use smartem_model::raw::{Cell, CellNumber, Column, RawRecord, RecordTime};
 use smartem_model::{Example, RejectReason, Rejection, parse_timestamp};
 
 use crate::definition::{Definition, StreamKey};
@@ -14,6 +15,8 @@ pub(crate) struct Prepared<'a> {
     pub samples: Vec<Sample>,
     /// Rows of samples that were put together from several.
     merged: Vec<Vec<u32>>,
+    /// Whether sample n is row n, for all rows.
+    is_in_order: bool,
     /// Names of the streams, in bytewise order.
     pub streams: Vec<String>,
     /// Samples refused as a whole.
@@ -35,9 +38,16 @@ enum Rows {
     Several(usize),
 }
 
-/// What a sample says under a key.
+/// What a sample says under a key: a finite number, or why there is none.
+///
+/// One f64: what is no number is a NaN that tells which, so a test against bounds rejects it
+/// without looking closer, and a column of readings is a column of numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading(f64);
+
+/// A reading taken apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Reading {
+pub(crate) enum Said {
     Absent,
     /// Samples of one instant disagree.
     Conflicting,
@@ -56,18 +66,23 @@ impl<'a> Prepared<'a> {
     pub(crate) fn new(record: &'a RawRecord, definition: &Definition) -> Self {
         let mut refused = Refusals::default();
         let (streams, stream_of_row) = streams(record, definition.stream.as_ref());
-        let mut candidates = timed(record, definition, &stream_of_row, &mut refused);
+        let mut candidates = timed(record, definition, &streams, &stream_of_row, &mut refused);
         drop_sent_again(record, &mut candidates, &mut refused);
         candidates.sort_by_key(|candidate| (candidate.time, candidate.stream));
         let mut prepared = Self {
             record,
             samples: Vec::with_capacity(candidates.len()),
             merged: Vec::new(),
+            is_in_order: false,
             streams,
             rejected: Vec::new(),
         };
         prepared.unite(&candidates, &mut refused);
-        prepared.rejected = refused.into_rejections(record);
+        prepared.is_in_order = prepared.samples.len() == record.samples.len()
+            && (0..)
+                .zip(&prepared.samples)
+                .all(|(at, sample)| matches!(sample.rows, Rows::One(row) if row == at));
+        prepared.rejected = refused.into_rejections(record, definition);
         prepared
     }
 
@@ -98,33 +113,82 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// The readings of a key, one for each sample.
-    pub(crate) fn readings(&self, key: &str) -> Vec<Reading> {
-        let Some(column) = self.record.samples.column(key) else {
-            return vec![Reading::Absent; self.samples.len()];
+    /// The readings of all keys that the definition reads.
+    pub(crate) fn readings(&self, definition: &Definition) -> Readings {
+        let mut readings = Readings {
+            samples: self.samples.len(),
+            all: Vec::with_capacity(definition.keys.len() * self.samples.len()),
         };
-        self.samples
-            .iter()
-            .map(|sample| self.reading(column, *sample))
-            .collect()
+        let reading_key = definition
+            .stream
+            .as_ref()
+            .and_then(|stream| stream.reading.as_deref());
+        for key in &definition.keys {
+            match reading_key {
+                None => self.append_readings(key, &mut readings.all),
+                Some(reading_key) => {
+                    self.append_readings_of_stream(key, reading_key, &mut readings.all);
+                }
+            }
+        }
+        readings
+    }
+
+    /// The readings of one key, whichever stream they are of.
+    pub(crate) fn readings_of(&self, key: &str) -> Vec<Reading> {
+        let mut readings = Vec::with_capacity(self.samples.len());
+        self.append_readings(key, &mut readings);
+        readings
+    }
+
+    fn append_readings(&self, key: &str, out: &mut Vec<Reading>) {
+        let Some(column) = self.record.samples.column(key) else {
+            out.resize(out.len() + self.samples.len(), Reading::ABSENT);
+            return;
+        };
+        if self.is_in_order {
+            out.extend(column.numbers().map(Reading::of_number));
+            return;
+        }
+        let readings = self.samples.iter();
+        out.extend(readings.map(|sample| self.reading(column, *sample)));
+    }
+
+    fn append_readings_of_stream(&self, stream: &str, key: &str, out: &mut Vec<Reading>) {
+        let stream = self.streams.iter().position(|name| name == stream);
+        let column = self.record.samples.column(key);
+        out.extend(self.samples.iter().map(|sample| match column {
+            Some(column) if Some(sample.stream) == stream => self.reading(column, *sample),
+            _ => Reading::ABSENT,
+        }));
     }
 
     fn reading(&self, column: &Column, sample: Sample) -> Reading {
         let several = match sample.rows {
-            Rows::One(row) => return Reading::of(column.cell(row as usize)),
+            Rows::One(row) => return Reading::of_number(column.number(row as usize)),
             Rows::Several(at) => &self.merged[at],
         };
-        let mut cells = several
-            .iter()
-            .map(|row| column.cell(*row as usize))
-            .filter(|cell| !cell.is_absent());
-        let Some(first) = cells.next() else {
-            return Reading::Absent;
+        let mut rows = several.iter().map(|row| *row as usize);
+        let mut given = rows
+            .by_ref()
+            .map(|row| (row, column.cell(row)))
+            .filter(|(_, cell)| !cell.is_absent());
+        let Some((row, first)) = given.next() else {
+            return Reading::ABSENT;
         };
-        if cells.all(|cell| cell.same_reading(first)) {
-            Reading::of(first)
+        if given.all(|(_, cell)| cell.same_reading(first)) {
+            Reading::of_number(column.number(row))
         } else {
-            Reading::Conflicting
+            Reading::CONFLICTING
+        }
+    }
+
+    /// The time by which parameters are chosen: the start of the hour, or the newest sample of a
+    /// snapshot.
+    pub(crate) fn reference_time(&self, time: &RecordTime) -> Option<Timestamp> {
+        match time {
+            RecordTime::Hour(hour) => Some(hour.period().start),
+            RecordTime::Snapshot(_) => self.samples.last()?.time,
         }
     }
 
@@ -147,7 +211,7 @@ impl<'a> Prepared<'a> {
         };
         let is_conflict = |name: &str| {
             self.record.samples.column(name).is_some_and(|column| {
-                self.reading(column, self.samples[sample]) == Reading::Conflicting
+                self.reading(column, self.samples[sample]).said() == Said::Conflicting
             })
         };
         Example {
@@ -165,11 +229,60 @@ impl<'a> Prepared<'a> {
 }
 
 impl Reading {
-    fn of(cell: Cell<'_>) -> Self {
-        if cell.is_absent() {
-            return Self::Absent;
+    const ABSENT: Self = Self(f64::from_bits(0x7FF8_0000_0000_0001));
+    const CONFLICTING: Self = Self(f64::from_bits(0x7FF8_0000_0000_0002));
+    const NOT_A_NUMBER: Self = Self(f64::NAN);
+
+    #[inline]
+    fn of_number(number: CellNumber) -> Self {
+        match number {
+            CellNumber::Absent => Self::ABSENT,
+            CellNumber::Number(number) => Self(number),
+            CellNumber::NotANumber => Self::NOT_A_NUMBER,
         }
-        cell.number().map_or(Self::NotANumber, Self::Number)
+    }
+
+    /// The number, or NaN where there is none.
+    #[inline]
+    pub(crate) fn number(self) -> f64 {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) fn is_absent(self) -> bool {
+        self.0.to_bits() == Self::ABSENT.0.to_bits()
+    }
+
+    pub(crate) fn said(self) -> Said {
+        if !self.0.is_nan() {
+            Said::Number(self.0)
+        } else if self.is_absent() {
+            Said::Absent
+        } else if self.0.to_bits() == Self::CONFLICTING.0.to_bits() {
+            Said::Conflicting
+        } else {
+            Said::NotANumber
+        }
+    }
+}
+
+/// The readings of several keys, one for each sample and key.
+pub(crate) struct Readings {
+    samples: usize,
+    /// Key by key.
+    all: Vec<Reading>,
+}
+
+impl Readings {
+    /// Number of samples.
+    pub(crate) fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// The readings of the key at this position of the definition's keys.
+    #[inline]
+    pub(crate) fn of(&self, slot: usize) -> &[Reading] {
+        &self.all[slot * self.samples..(slot + 1) * self.samples]
     }
 }
 
@@ -180,24 +293,34 @@ fn streams(record: &RawRecord, key: Option<&StreamKey>) -> (Vec<String>, Vec<usi
         return (vec![String::new()], vec![0; rows]);
     };
     let column = record.samples.column(&key.key);
-    let name_of = |row: usize| {
-        let cell = column.map_or(Cell::Absent, |column| column.cell(row));
-        let text = cell.text().filter(|text| !text.is_empty());
-        text.map_or_else(|| key.default.to_string(), std::borrow::Cow::into_owned)
+    let cells: Vec<Cell<'_>> = match column {
+        Some(column) => column.cells().collect(),
+        None => vec![Cell::Absent; rows],
     };
-    let names: Vec<String> = (0..rows).map(name_of).collect();
-    let streams: Vec<String> = names
-        .iter()
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .cloned()
-        .collect();
-    let positions: HashMap<&str, usize> = streams
-        .iter()
-        .enumerate()
-        .map(|(at, name)| (name.as_str(), at))
-        .collect();
-    let stream_of_row = names.iter().map(|name| positions[name.as_str()]).collect();
+    let names = cells.iter().map(|cell| {
+        let text = cell.text().filter(|text| !text.is_empty());
+        text.unwrap_or_else(|| Cow::Borrowed(&*key.default))
+    });
+    let mut streams: Vec<Cow<'_, str>> = Vec::new();
+    let mut stream_of_row = Vec::with_capacity(rows);
+    for name in names {
+        // A station has few instruments, so looking through them is quickest.
+        let known = streams.iter().position(|stream| *stream == name);
+        stream_of_row.push(known.unwrap_or(streams.len()));
+        if known.is_none() {
+            streams.push(name);
+        }
+    }
+    let mut order: Vec<usize> = (0..streams.len()).collect();
+    order.sort_by(|a, b| streams[*a].cmp(&streams[*b]));
+    let mut rank = vec![0; streams.len()];
+    for (place, stream) in order.iter().enumerate() {
+        rank[*stream] = place;
+    }
+    for stream in &mut stream_of_row {
+        *stream = rank[*stream];
+    }
+    let streams = order.iter().map(|at| streams[*at].to_string()).collect();
     (streams, stream_of_row)
 }
 
@@ -205,9 +328,14 @@ fn streams(record: &RawRecord, key: Option<&StreamKey>) -> (Vec<String>, Vec<usi
 fn timed(
     record: &RawRecord,
     definition: &Definition,
+    streams: &[String],
     stream_of_row: &[usize],
     refused: &mut Refusals,
 ) -> Vec<Candidate> {
+    let is_known: Vec<bool> = streams
+        .iter()
+        .map(|stream| definition.knows_stream(stream))
+        .collect();
     let times = record.samples.column("time");
     let period = match record.time {
         RecordTime::Hour(hour) => Some(hour.period()),
@@ -224,6 +352,10 @@ fn timed(
         let row = u32::try_from(row).unwrap_or(u32::MAX);
         if odd.contains(&row) {
             refused.add(row, None, RejectReason::NotAnObject);
+            continue;
+        }
+        if !is_known[*stream] {
+            refused.add(row, None, RejectReason::UnknownSensor);
             continue;
         }
         let cell = times.map_or(Cell::Absent, |column| column.cell(row as usize));
@@ -273,13 +405,24 @@ fn drop_sent_again(record: &RawRecord, candidates: &mut Vec<Candidate>, refused:
     let Some(ids) = record.samples.column("_id") else {
         return;
     };
-    let id_of = |candidate: &Candidate| {
-        let cell = ids.cell(candidate.row as usize);
-        let is_text =
-            matches!(cell, Cell::Text(text) if !text.is_empty()) || matches!(cell, Cell::Time(..));
-        if is_text { cell.to_json() } else { None }
+    let id_of = |candidate: &Candidate| match ids.cell(candidate.row as usize) {
+        Cell::Text("") => None,
+        Cell::Text(text) => Some(Cow::Borrowed(text)),
+        time @ Cell::Time(..) => time.text().map(|text| Cow::Owned(text.into_owned())),
+        _ => None,
     };
-    let mut earliest: HashMap<String, Timestamp> = HashMap::with_capacity(candidates.len());
+    // Identities that only grow are all different; most are made that way.
+    let is_growing = candidates.windows(2).all(|pair| {
+        let (a, b) = (
+            ids.cell(pair[0].row as usize),
+            ids.cell(pair[1].row as usize),
+        );
+        matches!((a, b), (Cell::Text(a), Cell::Text(b)) if a < b)
+    });
+    if is_growing {
+        return;
+    }
+    let mut earliest: HashMap<Cow<'_, str>, Timestamp> = HashMap::with_capacity(candidates.len());
     for candidate in candidates.iter() {
         if let (Some(time), Some(id)) = (candidate.time, id_of(candidate)) {
             earliest
@@ -316,7 +459,8 @@ impl Refusals {
         }
     }
 
-    fn into_rejections(self, record: &RawRecord) -> Vec<Rejection> {
+    fn into_rejections(self, record: &RawRecord, definition: &Definition) -> Vec<Rejection> {
+        let stream_key = definition.stream.as_ref().map(|stream| &*stream.key);
         let example = |row: u32, reason: RejectReason| {
             let cell = |name: &str| {
                 record
@@ -326,6 +470,7 @@ impl Refusals {
             };
             let input = match reason {
                 RejectReason::NotAnObject | RejectReason::Duplicate => None,
+                RejectReason::UnknownSensor => stream_key.map(str::to_owned),
                 _ => Some("time".to_owned()),
             };
             let odd = record
@@ -337,7 +482,7 @@ impl Refusals {
                 time: cell("time").text().map(std::borrow::Cow::into_owned),
                 value: match odd {
                     Some((_, json)) => Some(json.to_string()),
-                    None => input.as_ref().and_then(|_| cell("time").to_json()),
+                    None => input.as_ref().and_then(|input| cell(input).to_json()),
                 },
                 input,
             }

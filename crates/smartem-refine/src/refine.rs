@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use smartem_model::raw::{RawRecord, RecordTime};
@@ -10,12 +11,16 @@ use smartem_model::{
     QuarantineReason, RejectReason, Rejection,
 };
 
-use crate::definition::{Bounds, Definition, IndicatorDefinition, Input, Rule, Step};
-use crate::gas::{self, ModelSet, Smoothing};
+use crate::auxiliary::Auxiliaries;
+use crate::definition::{
+    Bounds, Calibration, Definition, IndicatorDefinition, Input, Parameters, Rule, Step, Term,
+};
+use crate::gas::{self, ModelSet, NetworkSamples};
+use crate::laws;
 use crate::location;
 use crate::noise::{self, outside};
-use crate::prepare::{Prepared, Reading};
-use crate::state::State;
+use crate::prepare::{Prepared, Reading, Readings, Said};
+use crate::state::{State, TimedValue};
 use crate::tally::{Cause, Tally};
 
 /// What is known of a station beside its record (R1.2).
@@ -90,17 +95,10 @@ pub fn refine(
     indicators: Option<&[String]>,
 ) -> Refined {
     let prepared = Prepared::new(record, definition);
-    let readings: Vec<Vec<Reading>> = definition
-        .keys
-        .iter()
-        .map(|key| prepared.readings(key))
-        .collect();
-    let has_smoothing = definition
-        .network_inputs
-        .iter()
-        .any(|input| input.smoothing.is_some());
-    let given = State::from_json(state, has_smoothing);
-    let smoothing = Smoothing::new(definition, &prepared, &readings, &given);
+    let readings = prepared.readings(definition);
+    let given = State::from_json(state, definition);
+    let mut handed_on = given.clone();
+    let network_samples = NetworkSamples::new(definition, &prepared, &readings, &mut handed_on);
     let (fix, sample_altitude) = location::from_samples(&prepared, &definition.location);
     let located = location::choose(fix, record.point, station.position);
     let own_altitude = sample_altitude.or(record.altitude);
@@ -112,7 +110,7 @@ pub fn refine(
         station,
         prepared: &prepared,
         readings: &readings,
-        smoothing: &smoothing,
+        network_samples: &network_samples,
         located: located.map(|(position, source)| Located {
             position: Position {
                 alt: altitude,
@@ -122,14 +120,27 @@ pub fn refine(
             altitude_of_station: own_altitude.is_none() && station.altitude.is_some(),
         }),
     };
+    let is_wanted = |indicator: &IndicatorDefinition| {
+        indicators.is_none_or(|names| names.iter().any(|name| **name == *indicator.name))
+    };
+    let mut auxiliaries = Auxiliaries::new(definition, &given, &record.time);
+    let mut outcomes: Vec<Vec<Outcome>> = Vec::new();
+    outcomes.resize_with(definition.indicators.len(), Vec::new);
+    for at in &definition.order {
+        let indicator = &definition.indicators[*at];
+        let is_auxiliary = definition.auxiliaries.contains(&indicator.name);
+        if is_auxiliary || is_wanted(indicator) {
+            outcomes[*at] = run.evaluate(indicator, &mut auxiliaries);
+        }
+    }
+    auxiliaries.hand_on(definition, &mut handed_on);
     let mut observations = Vec::new();
     let mut rejected = prepared.rejected.clone();
-    for indicator in &definition.indicators {
-        let is_wanted = indicators.is_none_or(|names| names.iter().any(|n| **n == *indicator.name));
-        if !is_wanted {
+    for (indicator, outcomes) in definition.indicators.iter().zip(outcomes) {
+        if !is_wanted(indicator) {
             continue;
         }
-        for outcome in run.evaluate(indicator) {
+        for outcome in outcomes {
             rejected.extend(run.rejections(indicator, &outcome));
             if outcome.tally.accepted > 0 {
                 let Some(located) = run.located else {
@@ -141,15 +152,15 @@ pub fn refine(
             }
         }
     }
-    let handed_on = match record.time {
-        RecordTime::Hour(_) => &run.smoothing.state,
+    let state = match record.time {
+        RecordTime::Hour(_) => &handed_on,
         // Looking at the same last value again must change nothing (R11.3).
         RecordTime::Snapshot(_) => &given,
     };
     Refined {
         observations,
         rejected,
-        state: handed_on.to_json(),
+        state: state.to_json(),
         quarantine: None,
         located: run.located,
     }
@@ -161,8 +172,8 @@ struct Run<'a> {
     models: &'a ModelSet,
     station: &'a StationFacts,
     prepared: &'a Prepared<'a>,
-    readings: &'a [Vec<Reading>],
-    smoothing: &'a Smoothing,
+    readings: &'a Readings,
+    network_samples: &'a NetworkSamples,
     located: Option<Located>,
 }
 
@@ -180,16 +191,36 @@ struct Outcome {
 }
 
 impl Run<'_> {
-    fn evaluate(&self, indicator: &IndicatorDefinition) -> Vec<Outcome> {
+    /// What an indicator got; its accepted values go to the auxiliaries, where others need them.
+    fn evaluate(
+        &self,
+        indicator: &IndicatorDefinition,
+        auxiliaries: &mut Auxiliaries,
+    ) -> Vec<Outcome> {
         match &indicator.rule {
             Rule::Direct {
                 input,
                 steps,
+                calibration,
                 result,
-            } => self.direct(indicator, input, steps, *result),
+            } => {
+                let equation = calibration
+                    .as_ref()
+                    .map(|calibration| self.equation(calibration, auxiliaries));
+                let judge = Judge {
+                    input,
+                    steps,
+                    equation,
+                    result: *result,
+                };
+                let mut accepted = Vec::new();
+                let outcomes = self.direct(indicator, &judge, &mut accepted);
+                auxiliaries.accept(self.definition, &indicator.name, &accepted);
+                outcomes
+            }
             Rule::Noise { octaves, result } => {
                 let tally = noise::tally(octaves, self.readings, *result);
-                let value = noise::level(tally.mean(tally.sum));
+                let value = laws::level(tally.mean(tally.sum));
                 vec![Outcome {
                     sensor: self.sensor(indicator, 0),
                     value,
@@ -207,7 +238,7 @@ impl Run<'_> {
                     .indicators
                     .iter()
                     .find(|candidate| candidate.name == *of);
-                of.map(|of| self.evaluate(of))
+                of.map(|of| self.evaluate(of, auxiliaries))
                     .unwrap_or_default()
                     .into_iter()
                     .map(Outcome::class)
@@ -225,7 +256,7 @@ impl Run<'_> {
                     *primary,
                     *result,
                     self.readings,
-                    self.smoothing,
+                    self.network_samples,
                 );
                 let unit = self.definition.network_inputs[*primary].input.unit.clone();
                 let model = model.map(|model| model.id.clone());
@@ -234,38 +265,66 @@ impl Run<'_> {
         }
     }
 
+    /// The station's equation for a gas, with the auxiliaries as far as they are known.
+    fn equation<'b>(
+        &'b self,
+        calibration: &'b Calibration,
+        auxiliaries: &'b Auxiliaries,
+    ) -> Equation<'b> {
+        let station = self.definition.parameters.get(self.record.station.as_str());
+        let holding = self.prepared.reference_time(&self.record.time);
+        let parameters = station
+            .zip(holding)
+            .and_then(|(station, time)| station.at(time, &calibration.parameters));
+        Equation {
+            terms: &calibration.terms,
+            parameters,
+            auxiliaries,
+        }
+    }
+
     /// A converted input: one outcome for the sensor, or one for each stream.
     fn direct(
         &self,
         indicator: &IndicatorDefinition,
-        input: &Input,
-        steps: &[Step],
-        result: Bounds,
+        judge: &Judge<'_>,
+        accepted: &mut Vec<TimedValue>,
     ) -> Vec<Outcome> {
+        let is_auxiliary = self.definition.auxiliaries.contains(&indicator.name);
         let instruments = if indicator.sensor.is_some() {
             1
         } else {
             self.prepared.streams.len()
         };
         let mut tallies = vec![Tally::default(); instruments];
-        for (at, reading) in self.readings[input.slot].iter().enumerate() {
-            let stream = if instruments == 1 {
-                0
-            } else {
-                self.prepared.samples[at].stream
-            };
+        let readings = self.readings.of(judge.input.slot);
+        for (at, (reading, sample)) in readings.iter().zip(&self.prepared.samples).enumerate() {
+            if reading.is_absent() {
+                continue;
+            }
+            let stream = if instruments == 1 { 0 } else { sample.stream };
             let tally = &mut tallies[stream];
-            match judge(*reading, input, steps, result) {
-                None => {}
-                Some(Ok((value, raw))) => tally.accept(at, value, value, raw),
-                Some(Err((reason, cause))) => tally.refuse(at, reason, cause),
+            match judge.judge(*reading, sample.time) {
+                Ok(value) => {
+                    tally.accept(at, value, value, reading.number());
+                    if is_auxiliary && let Some(time) = sample.time {
+                        accepted.push(TimedValue { time, value });
+                    }
+                }
+                Err((reason, cause)) => tally.refuse(at, reason, cause),
             }
         }
+        let model = judge
+            .equation
+            .as_ref()
+            .and_then(|equation| equation.parameters);
+        let model = model.map(|parameters| parameters.id.clone());
         tallies
             .into_iter()
             .enumerate()
             .map(|(stream, tally)| {
-                self.averaged(indicator, stream, tally, input.unit.clone(), None)
+                let unit = judge.input.unit.clone();
+                self.averaged(indicator, stream, tally, unit, model.clone())
             })
             .collect()
     }
@@ -301,14 +360,28 @@ impl Run<'_> {
         indicator.sensor.clone().unwrap_or_else(stream)
     }
 
+    /// Shows what a sample holds of a key; where a sample is one reading, the key names its stream.
+    fn example_of_key(&self, sample: usize, key: &str) -> Example {
+        let stream = self.definition.stream.as_ref();
+        match stream.and_then(|stream| stream.reading.as_deref()) {
+            None => self.prepared.example(sample, Some(key)),
+            Some(reading) => Example {
+                input: Some(key.to_owned()),
+                ..self.prepared.example(sample, Some(reading))
+            },
+        }
+    }
+
     fn rejections(&self, indicator: &IndicatorDefinition, outcome: &Outcome) -> Vec<Rejection> {
         let example = |first: usize, cause: Cause| match cause {
-            Cause::Reading(slot) => self
-                .prepared
-                .example(first, Some(&self.definition.keys[slot])),
+            Cause::Reading(slot) => self.example_of_key(first, &self.definition.keys[slot]),
             Cause::Result(value) => Example {
                 input: Some(outcome.judged.to_string()),
                 value: value.is_finite().then(|| value.to_string()),
+                ..self.prepared.example(first, None)
+            },
+            Cause::Auxiliary(at) => Example {
+                input: Some(self.definition.auxiliaries[at].to_string()),
                 ..self.prepared.example(first, None)
             },
             Cause::Nothing => self.prepared.example(first, None),
@@ -426,26 +499,69 @@ impl Outcome {
     }
 }
 
-/// Judges a reading: `None` when it is absent, else the value with its raw reading, or a refusal.
-fn judge(
-    reading: Reading,
-    input: &Input,
-    steps: &[Step],
+/// How the readings of one input are judged and converted.
+struct Judge<'a> {
+    input: &'a Input,
+    steps: &'a [Step],
+    equation: Option<Equation<'a>>,
     result: Bounds,
-) -> Option<Result<(f64, f64), (RejectReason, Cause)>> {
-    let cause = Cause::Reading(input.slot);
-    let raw = match reading {
-        Reading::Absent => return None,
-        Reading::Conflicting => return Some(Err((RejectReason::Conflicting, cause))),
-        Reading::NotANumber => return Some(Err((RejectReason::NotANumber, cause))),
-        Reading::Number(raw) => raw,
-    };
-    if let Some(reason) = outside(raw, input.bounds) {
-        return Some(Err((reason, cause)));
+}
+
+type Refusal = (RejectReason, Cause);
+
+impl Judge<'_> {
+    /// The value of a reading that is not absent, or why there is none (R4.4).
+    #[inline]
+    fn judge(&self, reading: Reading, time: Option<Timestamp>) -> Result<f64, Refusal> {
+        let raw = reading.number();
+        let cause = Cause::Reading(self.input.slot);
+        let bounds = self.input.bounds;
+        if !(raw >= bounds.min && raw <= bounds.max) {
+            let reason = match reading.said() {
+                Said::Absent => RejectReason::MissingInput,
+                Said::Conflicting => RejectReason::Conflicting,
+                Said::NotANumber => RejectReason::NotANumber,
+                Said::Number(_) if raw < bounds.min => RejectReason::BelowMinimum,
+                Said::Number(_) => RejectReason::AboveMaximum,
+            };
+            return Err((reason, cause));
+        }
+        let mut value = self.steps.iter().fold(raw, |value, step| step.apply(value));
+        if let Some(equation) = &self.equation {
+            value = equation.solve(value, time)?;
+        }
+        match outside(value, self.result) {
+            Some(reason) => Err((reason, Cause::Result(value))),
+            None => Ok(value),
+        }
     }
-    let value = steps.iter().fold(raw, |value, step| step.apply(value));
-    Some(match outside(value, result) {
-        Some(reason) => Err((reason, Cause::Result(value))),
-        None => Ok((value, raw)),
-    })
+}
+
+/// The equation of a linear sensor with the parameters of one station (R8.2).
+struct Equation<'a> {
+    terms: &'a [Term],
+    /// `None`: the station has none that hold.
+    parameters: Option<&'a Parameters>,
+    auxiliaries: &'a Auxiliaries,
+}
+
+impl Equation<'_> {
+    /// The concentration for a signal at a time.
+    fn solve(&self, signal: f64, time: Option<Timestamp>) -> Result<f64, Refusal> {
+        let Some(parameters) = self.parameters else {
+            return Err((RejectReason::NoCalibration, Cause::Nothing));
+        };
+        let mut rest = signal - parameters.a0;
+        for (term, coefficient) in self.terms.iter().zip(&parameters.terms) {
+            let value = time.and_then(|time| self.auxiliaries.at(term.auxiliary, time));
+            let Some(value) = value else {
+                return Err((
+                    RejectReason::MissingAuxiliary,
+                    Cause::Auxiliary(term.auxiliary),
+                ));
+            };
+            rest -= coefficient * value.powi(term.power);
+        }
+        Ok(rest / parameters.a1)
+    }
 }

@@ -33,6 +33,8 @@ pub(crate) enum Cause {
     Reading(usize),
     /// The value computed for the indicator.
     Result(f64),
+    /// No value of this auxiliary (position in the definition's auxiliaries).
+    Auxiliary(usize),
     /// Nothing that could be shown.
     Nothing,
 }

@@ -1,6 +1,6 @@
 //! Wiring: from the configuration to definitions, processes and services.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use smartem_collect::harvest::whale::Whale;
 use smartem_etl::{Clock, Harvest, Input, Intent, Process, Refiner, RefinerSettings};
 use smartem_http::{Limits, Readiness};
 use smartem_model::Vocabulary;
-use smartem_refine::{Catalogue, Definition, ModelSet};
+use smartem_refine::{Catalogue, Definition, DefinitionError, ModelSet};
 use smartem_serve::{ServeState, ViewerSettings};
 use smartem_store::Store;
 
@@ -19,7 +19,8 @@ use crate::config::{self, Config, ConfigError, ProcessConfig};
 const VOCABULARY: &str = include_str!("../../../vocabulary/indicators.toml");
 
 /// The station types that come with the program.
-const DEFINITIONS: [(&str, &str); 3] = [
+const DEFINITIONS: [(&str, &str); 4] = [
+    ("ase.toml", include_str!("../../../devices/ase.toml")),
     ("jose.toml", include_str!("../../../devices/jose.toml")),
     (
         "luftdaten.toml",
@@ -31,12 +32,39 @@ const DEFINITIONS: [(&str, &str); 3] = [
     ),
 ];
 
+/// The calibration parameters of single stations that come with the program.
+const PARAMETERS: [(&str, &str); 5] = [
+    (
+        "ase/11820001.toml",
+        include_str!("../../../devices/ase/11820001.toml"),
+    ),
+    (
+        "ase/11820002.toml",
+        include_str!("../../../devices/ase/11820002.toml"),
+    ),
+    (
+        "ase/11820003.toml",
+        include_str!("../../../devices/ase/11820003.toml"),
+    ),
+    (
+        "ase/11820004.toml",
+        include_str!("../../../devices/ase/11820004.toml"),
+    ),
+    (
+        "ase/11820005.toml",
+        include_str!("../../../devices/ase/11820005.toml"),
+    ),
+];
+
 /// The vocabulary that comes with the program.
 pub(crate) fn vocabulary() -> anyhow::Result<Vocabulary> {
     Vocabulary::from_toml(VOCABULARY).context("reading the built-in vocabulary")
 }
 
-/// The built-in station types and those of a folder, which may replace them.
+/// The built-in station types with their parameters, and those of a folder, which may replace them.
+///
+/// The folder holds definitions (`<type>.toml`); folders in it hold calibration parameters of
+/// single stations (`<type>/<station>.toml`).
 pub(crate) fn catalogue(further: Option<&Path>) -> anyhow::Result<Catalogue> {
     let vocabulary = vocabulary()?;
     let mut catalogue = Catalogue::default();
@@ -45,32 +73,55 @@ pub(crate) fn catalogue(further: Option<&Path>) -> anyhow::Result<Catalogue> {
             .with_context(|| format!("reading the built-in station type {name}"))?;
         catalogue.insert(definition);
     }
+    for (name, text) in PARAMETERS {
+        catalogue
+            .add_parameters(text)
+            .with_context(|| format!("reading the built-in parameters {name}"))?;
+    }
     let Some(folder) = further else {
         return Ok(catalogue);
     };
+    let faulty = |file: &Path, error: DefinitionError| {
+        anyhow!(ConfigError(format!("{}: {error}", file.display())))
+    };
+    let (definitions, folders) = toml_files_and_folders(folder)?;
+    for file in definitions {
+        let definition = Definition::from_toml(&read(&file)?, &vocabulary)
+            .map_err(|error| faulty(&file, error))?;
+        catalogue.insert(definition);
+    }
+    for folder in folders {
+        for file in toml_files_and_folders(&folder)?.0 {
+            catalogue
+                .add_parameters(&read(&file)?)
+                .map_err(|error| faulty(&file, error))?;
+        }
+    }
+    Ok(catalogue)
+}
+
+/// The files of a folder that end in `.toml`, and the folders in it, each in order of name.
+fn toml_files_and_folders(folder: &Path) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let unreadable = |error: std::io::Error| {
         ConfigError(format!(
             "the folder of definitions {} cannot be read: {error}",
             folder.display()
         ))
     };
-    let mut files: Vec<_> = std::fs::read_dir(folder)
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(unreadable)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()
         .map_err(unreadable)?;
-    files.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "toml")
-    });
-    files.sort();
-    for file in files {
-        let text = std::fs::read_to_string(&file).map_err(unreadable)?;
-        let definition = Definition::from_toml(&text, &vocabulary)
-            .map_err(|error| anyhow!(ConfigError(format!("{}: {error}", file.display()))))?;
-        catalogue.insert(definition);
-    }
-    Ok(catalogue)
+    paths.sort();
+    let (folders, mut files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    Ok((files, folders))
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    let unreadable = |error| ConfigError(format!("{} cannot be read: {error}", file.display()));
+    Ok(std::fs::read_to_string(file).map_err(unreadable)?)
 }
 
 /// What every process is built from.

@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::samples::{MAX_CELLS, Samples, SamplesBuilder, cell_of};
+use super::scan;
 use crate::{Hour, Position, Quarantine, QuarantineReason, StationId};
 
 /// One raw record: the samples of one station in one hour, or its last ones (R2).
@@ -49,6 +50,19 @@ impl RawRecord {
     /// `is_known` tells whether a definition is loaded for a station type. Text that is no JSON is
     /// a quarantine like every other fault of a record (R2.5); the tests are made in that order.
     pub fn from_json(text: &str, is_known: &dyn Fn(&str) -> bool) -> Result<Self, Quarantine> {
+        if let Some((envelope, samples)) = usual_form(text)
+            && let Some(document) = Document::around(&envelope, samples)
+        {
+            return document.into_record(is_known);
+        }
+        Self::from_json_of_any_form(text, is_known)
+    }
+
+    /// As [`RawRecord::from_json`], one value after the other.
+    pub(super) fn from_json_of_any_form(
+        text: &str,
+        is_known: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, Quarantine> {
         match Document::parse(text) {
             Ok(document) => document.into_record(is_known),
             Err(error) => Err(malformed(error.to_string())),
@@ -163,6 +177,30 @@ impl<'a> Document<'a> {
         }
         document.members = Some(members);
         Ok(document)
+    }
+
+    /// A document whose samples were read already; `envelope` has null in their place.
+    ///
+    /// `None` when that null is not where the samples of a record are, or the rest is no JSON.
+    fn around(envelope: &'a Envelope, samples: Samples) -> Option<Self> {
+        let mut document = Self::parse(&envelope.text).ok()?;
+        let list = match &document.data {
+            Some(data) => last(data, "timeseries")?,
+            None => last(document.members.as_ref()?, "timeseries")?,
+        };
+        // Parts of one text, so their addresses tell the place.
+        let place = list.get().as_ptr() as usize - envelope.text.as_ptr() as usize;
+        let is_whale_hour = document.data.is_none();
+        let has_data = document
+            .members
+            .as_deref()
+            .and_then(|members| last(members, "data"));
+        if place != envelope.place || (is_whale_hour && has_data.is_some_and(|d| d.get() != "null"))
+        {
+            return None;
+        }
+        document.samples = Some(samples);
+        Some(document)
     }
 
     /// Judges the document in the order of R2.5.
@@ -387,6 +425,32 @@ fn members_of(object: &str) -> Result<Vec<Member<'_>>, serde_json::Error> {
     reader.end()?;
     Ok(members)
 }
+
+/// The text of a document with null instead of its samples.
+struct Envelope {
+    text: String,
+    /// Where the samples were.
+    place: usize,
+}
+
+/// Takes the samples out of a document of the usual form (see [`scan`]).
+fn usual_form(text: &str) -> Option<(Envelope, Samples)> {
+    const KEY: &str = "\"timeseries\"";
+    let after_key = text.find(KEY)? + KEY.len();
+    let list = text[after_key..]
+        .trim_start_matches(BLANKS)
+        .strip_prefix(':')?;
+    let place = text.len() - list.trim_start_matches(BLANKS).len();
+    let (samples, end) = scan::samples(text, place)?;
+    let envelope = Envelope {
+        text: [&text[..place], "null", &text[end..]].concat(),
+        place,
+    };
+    Some((envelope, samples))
+}
+
+/// What may stand between the words of JSON (RFC 8259, section 2).
+const BLANKS: [char; 4] = [' ', '\n', '\r', '\t'];
 
 /// The samples, when there is a list `timeseries`.
 ///

@@ -6,8 +6,9 @@
 
 mod decode;
 mod samples;
+mod scan;
 #[cfg(test)]
 mod tests;
 
 pub use decode::{MalformedJson, RawRecord, RecordTime};
-pub use samples::{Cell, Column, Samples};
+pub use samples::{Cell, CellNumber, Column, Samples};

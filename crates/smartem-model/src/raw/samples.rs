@@ -44,6 +44,17 @@ pub enum Cell<'a> {
     Json(&'a str),
 }
 
+/// What a cell is as a number (R4.2).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum CellNumber {
+    /// There is no reading: the key is absent or null.
+    Absent,
+    /// A finite number.
+    Number(f64),
+    /// A reading that is no finite number.
+    NotANumber,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tag {
     Absent,
@@ -185,6 +196,35 @@ impl Column {
         pairs.map(|(tag, bits)| self.as_cell(*tag, *bits))
     }
 
+    /// The cell of a row as a number; absent beyond the last one.
+    #[inline]
+    pub fn number(&self, row: usize) -> CellNumber {
+        match (self.tags.get(row), self.bits.get(row)) {
+            (Some(tag), Some(bits)) => self.as_number(*tag, *bits),
+            _ => CellNumber::Absent,
+        }
+    }
+
+    /// All cells as numbers, in order of row.
+    pub fn numbers(&self) -> impl Iterator<Item = CellNumber> {
+        let pairs = self.tags.iter().zip(&self.bits);
+        pairs.map(|(tag, bits)| self.as_number(*tag, *bits))
+    }
+
+    #[inline]
+    fn as_number(&self, tag: Tag, bits: u64) -> CellNumber {
+        match tag {
+            #[expect(clippy::cast_precision_loss, reason = "numbers are f64 by rule R4.2")]
+            Tag::Integer => CellNumber::Number(bits.cast_signed() as f64),
+            Tag::Real => CellNumber::Number(f64::from_bits(bits)),
+            Tag::Absent | Tag::Null => CellNumber::Absent,
+            Tag::Time(_) | Tag::Text => CellNumber::NotANumber,
+            Tag::Json => Cell::Json(self.text(bits))
+                .number()
+                .map_or(CellNumber::NotANumber, CellNumber::Number),
+        }
+    }
+
     #[inline]
     fn as_cell(&self, tag: Tag, bits: u64) -> Cell<'_> {
         match tag {
@@ -235,9 +275,15 @@ impl Column {
         (start << 32) | text.len() as u64
     }
 
-    fn truncate(&mut self, rows: usize) {
-        self.tags.truncate(rows);
-        self.bits.truncate(rows);
+    /// Cuts off cells, or fills up with absent ones.
+    fn set_length(&mut self, rows: usize) {
+        self.tags.resize(rows, Tag::Absent);
+        self.bits.resize(rows, 0);
+    }
+
+    fn reserve(&mut self, rows: usize) {
+        self.tags.reserve(rows);
+        self.bits.reserve(rows);
     }
 }
 
@@ -357,7 +403,11 @@ fn write_string(text: &str, out: &mut String) {
 }
 
 fn timestamp(nanoseconds: i64) -> Timestamp {
-    Timestamp::from_nanosecond(nanoseconds.into()).unwrap_or_default()
+    const IN_A_SECOND: i64 = 1_000_000_000;
+    let seconds = nanoseconds.div_euclid(IN_A_SECOND);
+    // The remainder is below 10^9, and 64 bits of nanoseconds lie within the years of a timestamp.
+    let rest = i32::try_from(nanoseconds.rem_euclid(IN_A_SECOND)).unwrap_or_default();
+    Timestamp::new(seconds, rest).unwrap_or_default()
 }
 
 /// `2016-01-08T22:00:06.757Z` with the number of fractional digits it came with.
@@ -394,7 +444,11 @@ pub(super) struct SamplesBuilder {
     samples: Samples,
     index: HashMap<Box<str>, usize>,
     next: usize,
+    expected_rows: usize,
 }
+
+/// Room is made for no more rows than this before they are there.
+const MAX_EXPECTED_ROWS: usize = 4096;
 
 impl SamplesBuilder {
     pub(super) fn push_oddment(&mut self, json: &str) {
@@ -405,20 +459,50 @@ impl SamplesBuilder {
 
     /// Sets a key of the row being built; of a key given twice the last one holds.
     pub(super) fn push_cell(&mut self, key: &str, cell: Cell<'_>) {
-        let at = self.find(key);
-        let rows = self.samples.rows;
-        let column = &mut self.samples.columns[at];
-        if column.len() > rows {
-            column.truncate(rows);
-        }
-        while column.len() < rows {
-            column.push(Cell::Absent);
-        }
-        column.push(cell);
+        let at = self.column_of(key);
+        self.push_at(at, cell);
         self.next = at + 1;
     }
 
-    fn find(&mut self, key: &str) -> usize {
+    /// Sets the cell of a column in the row being built.
+    pub(super) fn push_at(&mut self, at: usize, cell: Cell<'_>) {
+        self.free_cell(at).push(cell);
+    }
+
+    /// As [`Self::push_at`], for the most frequent kind of cell.
+    #[inline]
+    pub(super) fn push_integer(&mut self, at: usize, value: i64) {
+        let column = self.free_cell(at);
+        column.tags.push(Tag::Integer);
+        column.bits.push(value.cast_unsigned());
+    }
+
+    /// The column, with just the cells of the rows before.
+    #[inline]
+    fn free_cell(&mut self, at: usize) -> &mut Column {
+        let rows = self.samples.rows;
+        let column = &mut self.samples.columns[at];
+        if column.tags.len() != rows {
+            column.set_length(rows);
+        }
+        column
+    }
+
+    /// Number of rows that are finished.
+    pub(super) fn rows(&self) -> usize {
+        self.samples.rows
+    }
+
+    /// Makes room for about so many rows; more or fewer may come.
+    pub(super) fn expect_rows(&mut self, rows: usize) {
+        self.expected_rows = rows.min(MAX_EXPECTED_ROWS);
+        for column in &mut self.samples.columns {
+            column.reserve(self.expected_rows);
+        }
+    }
+
+    /// The column of a key, made when there is none.
+    pub(super) fn column_of(&mut self, key: &str) -> usize {
         if self
             .samples
             .columns
@@ -431,7 +515,9 @@ impl SamplesBuilder {
             return *at;
         }
         let at = self.samples.columns.len();
-        self.samples.columns.push(Column::new(key));
+        let mut column = Column::new(key);
+        column.reserve(self.expected_rows);
+        self.samples.columns.push(column);
         self.index.insert(key.into(), at);
         at
     }
@@ -451,9 +537,7 @@ impl SamplesBuilder {
     pub(super) fn finish(mut self) -> Samples {
         let rows = self.samples.rows;
         for column in &mut self.samples.columns {
-            while column.len() < rows {
-                column.push(Cell::Absent);
-            }
+            column.set_length(rows);
         }
         self.samples
     }

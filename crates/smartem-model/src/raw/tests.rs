@@ -135,6 +135,29 @@ fn numbers_that_no_f64_or_i64_holds_are_kept_as_they_are_written() {
 }
 
 #[test]
+fn samples_elsewhere_are_not_those_of_the_record() {
+    for text in [
+        r#"{"device_id":1,"device_type":"jose","timeseries":[{"a":1}],"data":{"timeseries":[{"a":2}]}}"#,
+        r#"{"device_id":1,"device_type":"jose","x":{"timeseries":[{"a":1}]},"data":{"timeseries":[{"a":2}]}}"#,
+        r#"{"device_id":1,"device_type":"jose","x":"\"timeseries\":[{\"a\":1}]","data":{"timeseries":[{"a":2}]}}"#,
+        r#"{"device_id":1,"device_type":"jose","data":{"timeseries":[{"a":1}],"timeseries":[{"a":2}]}}"#,
+        r#"{"device_id":1,"device_type":"jose","data":{"timeseries":[{"a":1}]},"data":{"timeseries":[{"a":2}]}}"#,
+        r#"{"device_id":1,"device_type":"jose","data":7,"timeseries":[{"a":1}]}"#,
+        r#"{"id":1,"device_type":"jose","data":null,"timeseries":[{"a":2}]}"#,
+    ] {
+        let general = RawRecord::from_json_of_any_form(text, &|_| true);
+        assert_eq!(read(text), general, "{text}");
+        if let Ok(record) = general {
+            assert_eq!(
+                record.samples.column("a").unwrap().cell(0),
+                Cell::Integer(2),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
 fn of_a_key_given_twice_the_last_one_holds() {
     let text = record(&json!(null)).to_string().replace(
         "\"timeseries\":null",
@@ -236,6 +259,35 @@ proptest! {
         prop_assert_eq!(&given, &document);
         let again = RawRecord::from_parts(read_once.envelope(), read_once.samples.clone(), &|_| true);
         prop_assert_eq!(again.unwrap(), read_once);
+    }
+
+    #[test]
+    fn both_ways_of_reading_give_the_same(
+        samples in any_samples(), pretty in any::<bool>(), cut in any::<prop::sample::Index>(), is_whale in any::<bool>(),
+    ) {
+        let document = if is_whale {
+            json!({"id": "23", "date": "2016-01-08", "hour": 23, "timeseries": samples, "z": 1})
+        } else {
+            record(&samples)
+        };
+        let text = if pretty {
+            serde_json::to_string_pretty(&document).unwrap()
+        } else {
+            document.to_string()
+        };
+        let cut = cut.index(text.len() + 1);
+        for text in [&text, text.get(..cut).unwrap_or_default()] {
+            let general = RawRecord::from_json_of_any_form(text, &|name| name == "jose");
+            prop_assert_eq!(read(text), general);
+        }
+    }
+
+    #[test]
+    fn texts_of_numbers_give_the_same_both_ways(rows in proptest::collection::vec("([-]?[0-9]{1,19}([.][0-9]{0,3})?([eE][-+]?[0-9]{0,2})?|[ ]?0[0-9]?|null|true|\"a\"){1}", 1..6)) {
+        let rows: Vec<String> = rows.iter().map(|value| format!("{{\"a\": {value}, \"b\":{value}}}")).collect();
+        let text = format!("{{\"id\":1,\"date\":\"2016-01-08\",\"hour\":1,\"timeseries\":[{}]}}", rows.join(","));
+        let general = RawRecord::from_json_of_any_form(&text, &|_| true);
+        prop_assert_eq!(read(&text), general);
     }
 
     #[test]

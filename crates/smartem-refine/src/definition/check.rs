@@ -1,5 +1,6 @@
 //! From the shape of a definition file to a usable definition; finds all faults at once.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,12 +8,14 @@ use smartem_model::{Vocabulary, nearest};
 use toml::Spanned;
 
 use super::format::{
-    DefinitionFormat, IndicatorFormat, InputFormat, NetworkFormat, NoiseFormat, UntimedSamples,
+    CalibrateFormat, DefinitionFormat, GasState, IndicatorFormat, InputFormat, NetworkFormat,
+    NoiseFormat, StepFormat, StreamFormat, UntimedSamples,
 };
 use super::{
-    Bounds, Definition, DefinitionError, Fault, IndicatorDefinition, Input, LocationKeys,
-    NetworkInput, Octave, Rule, Step, StreamKey,
+    Bounds, Calibration, Definition, DefinitionError, Fault, IndicatorDefinition, Input,
+    LocationKeys, NetworkInput, Octave, Rule, Step, StreamKey, Term,
 };
+use crate::laws;
 
 pub(super) fn check(
     text: &str,
@@ -24,13 +27,22 @@ pub(super) fn check(
         vocabulary,
         faults: Vec::new(),
         keys: Vec::new(),
+        indicator_names: format.indicator.keys().cloned().collect(),
+        auxiliaries: Vec::new(),
     };
     let definition = checker.definition(format);
     let Checker {
-        mut faults, keys, ..
+        mut faults,
+        keys,
+        auxiliaries,
+        ..
     } = checker;
     if faults.is_empty() {
-        Ok(Definition { keys, ..definition })
+        Ok(Definition {
+            keys,
+            auxiliaries,
+            ..definition
+        })
     } else {
         faults.sort_by_key(|fault| (fault.line, fault.column));
         Err(DefinitionError { faults })
@@ -42,6 +54,8 @@ struct Checker<'a> {
     vocabulary: &'a Vocabulary,
     faults: Vec<Fault>,
     keys: Vec<Arc<str>>,
+    indicator_names: BTreeSet<String>,
+    auxiliaries: Vec<Arc<str>>,
 }
 
 type Bound<'a> = Option<&'a Spanned<f64>>;
@@ -62,10 +76,7 @@ impl Checker<'_> {
                 "`cadence_s` must be a number of seconds above 0",
             );
         }
-        let stream = format.stream.map(|stream| StreamKey {
-            key: self.word(&stream.key, "key"),
-            default: stream.default.into(),
-        });
+        let stream = format.stream.map(|stream| self.stream(stream));
         let location = LocationKeys {
             longitude: self.word(&format.location.longitude, "longitude"),
             latitude: self.word(&format.location.latitude, "latitude"),
@@ -95,15 +106,25 @@ impl Checker<'_> {
             .filter(|(_, indicator)| indicator.get_ref().noise.is_some())
             .map(|(name, _)| name.clone())
             .collect();
+        if let Some(auxiliary) = &format.auxiliary
+            && *auxiliary.max_age_s.get_ref() < 0.0
+        {
+            self.fault(
+                auxiliary.max_age_s.span(),
+                "`max_age_s` must not be negative",
+            );
+        }
         let mut indicators = Vec::new();
         for (name, indicator) in &format.indicator {
             let context = Context {
                 noise_names: &noise_names,
                 network_inputs: &network_inputs,
-                has_stream: stream.is_some(),
+                stream: stream.as_ref(),
+                has_auxiliary: format.auxiliary.is_some(),
             };
             indicators.extend(self.indicator(name, indicator, &context));
         }
+        let order = self.order(&format.indicator, &indicators);
         Definition {
             id: format!("{name}-{version}").into(),
             name,
@@ -116,7 +137,59 @@ impl Checker<'_> {
             indicators,
             network_inputs,
             smoothing_restart_s,
+            auxiliaries: Vec::new(),
+            auxiliary_max_age_s: format
+                .auxiliary
+                .map_or(0.0, |auxiliary| auxiliary.max_age_s.into_inner()),
+            order,
+            parameters: <_>::default(),
         }
+    }
+
+    fn stream(&mut self, stream: StreamFormat) -> StreamKey {
+        if stream.default.is_some() == stream.reading.is_some() {
+            self.fault(
+                stream.key.span(),
+                "`[stream]` needs exactly one of `default` (the name where the key gives none) and `reading` (the key of the one reading of a sample)",
+            );
+        }
+        StreamKey {
+            key: self.word(&stream.key, "key"),
+            default: stream.default.unwrap_or_default().into(),
+            reading: stream.reading.map(|reading| self.word(&reading, "reading")),
+        }
+    }
+
+    /// An order of evaluation: what others need comes first.
+    fn order(
+        &mut self,
+        formats: &BTreeMap<String, Spanned<IndicatorFormat>>,
+        indicators: &[IndicatorDefinition],
+    ) -> Vec<usize> {
+        let mut order: Vec<usize> = Vec::with_capacity(indicators.len());
+        while order.len() < indicators.len() {
+            let is_ready = |indicator: &IndicatorDefinition| {
+                indicator.needs().all(|auxiliary| {
+                    let name = &self.auxiliaries[auxiliary];
+                    order.iter().any(|done| indicators[*done].name == *name)
+                })
+            };
+            let next =
+                (0..indicators.len()).find(|at| !order.contains(at) && is_ready(&indicators[*at]));
+            let Some(next) = next else {
+                break;
+            };
+            order.push(next);
+        }
+        if let Some(stuck) = (0..indicators.len()).find(|at| !order.contains(at)) {
+            let name = indicators[stuck].name.as_ref();
+            let span = formats.get(name).map_or(0..0, Spanned::span);
+            self.fault(
+                span,
+                format!("indicator `{name}` needs itself, by way of its `calibrate` terms"),
+            );
+        }
+        order
     }
 
     fn name(&mut self, name: &Spanned<String>) -> Arc<str> {
@@ -245,7 +318,8 @@ impl Checker<'_> {
             .filter(|_| is_usual_unit)
             .and_then(|i| i.detection_limit);
         let is_direct = format.input.is_some();
-        let needs_sensor = !(is_direct && context.has_stream) && format.class_of.is_none();
+        let has_stream = context.stream.is_some();
+        let needs_sensor = !(is_direct && has_stream) && format.class_of.is_none();
         if format.sensor.is_none() && needs_sensor {
             self.fault(
                 span.clone(),
@@ -305,17 +379,27 @@ impl Checker<'_> {
         {
             self.fault(step.span(), "`convert` goes with `input`: remove it");
         }
+        if format.input.is_none()
+            && let Some(calibrate) = &format.calibrate
+        {
+            self.fault(calibrate.span(), "`calibrate` goes with `input`: remove it");
+        }
         if let Some(input) = &format.input {
-            let result = if own == Bounds::NONE && input.get_ref().has_bounds() {
+            let is_calibrated = format.calibrate.is_some();
+            let result = if own == Bounds::NONE && input.get_ref().has_bounds() && !is_calibrated {
                 // One range for each quantity: bounds of the input are not tested again on the result (R5.2).
                 Bounds::NONE
             } else {
                 result
             };
-            let steps = self.steps(&format.convert);
+            let calibration = format
+                .calibrate
+                .as_ref()
+                .map(|calibrate| self.calibration(calibrate.get_ref(), context));
             return Some(Rule::Direct {
                 input: self.input(input.get_ref(), unit),
-                steps,
+                steps: self.steps(&format.convert),
+                calibration,
                 result,
             });
         }
@@ -380,26 +464,52 @@ impl Checker<'_> {
         }
     }
 
-    fn steps(&mut self, steps: &[Spanned<Step>]) -> Vec<Step> {
+    fn calibration(&mut self, format: &CalibrateFormat, context: &Context<'_>) -> Calibration {
+        if !context.has_auxiliary && !format.terms.get_ref().is_empty() {
+            self.fault(
+                format.terms.span(),
+                "terms need `[auxiliary] max_age_s`: how long a value of another indicator may serve",
+            );
+        }
+        let terms = format.terms.get_ref().iter();
+        let terms = terms.map(|term| Term {
+            auxiliary: self.auxiliary(&term.of),
+            power: term.power.try_into().unwrap_or(i32::MAX),
+        });
+        Calibration {
+            terms: terms.collect(),
+            parameters: self.word(&format.parameters, "parameters"),
+        }
+    }
+
+    /// The position of an indicator in the list of those that others need.
+    fn auxiliary(&mut self, name: &Spanned<String>) -> usize {
+        let known = |auxiliary: &Arc<str>| auxiliary.as_ref() == name.get_ref();
+        if let Some(at) = self.auxiliaries.iter().position(known) {
+            return at;
+        }
+        if !self.indicator_names.contains(name.get_ref()) {
+            self.fault(
+                name.span(),
+                format!(
+                    "`of` names `{}`, which is no indicator of this file",
+                    name.get_ref()
+                ),
+            );
+        }
+        self.auxiliaries.push(name.get_ref().as_str().into());
+        self.auxiliaries.len() - 1
+    }
+
+    fn steps(&mut self, steps: &[Spanned<StepFormat>]) -> Vec<Step> {
+        let mut checked = Vec::with_capacity(steps.len());
         for step in steps {
-            let problem = match step.get_ref() {
-                Step::Divide(0.0) => Some("a value cannot be divided by 0"),
-                Step::Add(c) | Step::Multiply(c) | Step::Divide(c) if !c.is_finite() => {
-                    Some("the number must be finite")
-                }
-                Step::Polynomial(c) if c.is_empty() => {
-                    Some("a polynomial needs at least one coefficient, the constant first")
-                }
-                Step::Polynomial(c) if c.iter().any(|c| !c.is_finite()) => {
-                    Some("every coefficient must be finite")
-                }
-                _ => None,
-            };
-            if let Some(problem) = problem {
-                self.fault(step.span(), problem);
+            match Step::check(step.get_ref()) {
+                Ok(step) => checked.push(step),
+                Err(problem) => self.fault(step.span(), problem),
             }
         }
-        steps.iter().map(|step| step.get_ref().clone()).collect()
+        checked
     }
 
     fn octaves(&mut self, noise: &NoiseFormat) -> Vec<Octave> {
@@ -433,7 +543,83 @@ impl Checker<'_> {
 struct Context<'a> {
     noise_names: &'a [String],
     network_inputs: &'a [NetworkInput],
-    has_stream: bool,
+    stream: Option<&'a StreamKey>,
+    has_auxiliary: bool,
+}
+
+impl Step {
+    /// The step as it is applied, or what is wrong with it.
+    fn check(format: &StepFormat) -> Result<Self, String> {
+        const NOT_FINITE: &str = "the number must be finite";
+        let finite = |c: f64| {
+            if c.is_finite() {
+                Ok(c)
+            } else {
+                Err(NOT_FINITE)
+            }
+        };
+        Ok(match format {
+            StepFormat::Add(c) => Self::Add(finite(*c)?),
+            StepFormat::Multiply(c) => Self::Multiply(finite(*c)?),
+            StepFormat::Divide(0.0) => return Err("a value cannot be divided by 0".to_owned()),
+            StepFormat::Divide(c) => Self::Divide(finite(*c)?),
+            StepFormat::Polynomial(c) if c.is_empty() => {
+                return Err(
+                    "a polynomial needs at least one coefficient, the constant first".to_owned(),
+                );
+            }
+            StepFormat::Polynomial(c) if c.iter().any(|c| !c.is_finite()) => {
+                return Err("every coefficient must be finite".to_owned());
+            }
+            StepFormat::Polynomial(c) => Self::Polynomial(c.clone()),
+            StepFormat::KelvinToCelsius => Self::KelvinToCelsius,
+            StepFormat::FahrenheitToCelsius => Self::FahrenheitToCelsius,
+            StepFormat::PpbToUgM3(state) => Self::Multiply(state.factor()?),
+            StepFormat::FrontEnd(front_end) => {
+                let positive = |x: f64| x.is_finite() && x > 0.0;
+                let numbers = [
+                    front_end.v_ref,
+                    front_end.v_ref_ad,
+                    front_end.gain,
+                    front_end.r_load,
+                ];
+                if !numbers.into_iter().all(positive) {
+                    return Err("voltages, `gain` and `r_load` must be above 0".to_owned());
+                }
+                Self::FrontEnd(*front_end)
+            }
+        })
+    }
+}
+
+impl GasState {
+    /// µg/m³ for each ppb.
+    fn factor(&self) -> Result<f64, String> {
+        let Some(mass) = laws::molar_mass(&self.gas) else {
+            let known: Vec<&str> = laws::gases().collect();
+            return Err(format!(
+                "the molar mass of `{}` is not known; there are: {}. Use `multiply` with a factor of your own",
+                self.gas,
+                known.join(", ")
+            ));
+        };
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        if !positive(self.temperature) || !positive(self.pressure) {
+            return Err("`temperature` (K) and `pressure` (Pa) must be above 0".to_owned());
+        }
+        Ok(laws::ug_m3_per_ppb(mass, self.temperature, self.pressure))
+    }
+}
+
+impl IndicatorDefinition {
+    /// The auxiliaries that it needs, by position.
+    fn needs(&self) -> impl Iterator<Item = usize> {
+        let terms = match &self.rule {
+            Rule::Direct { calibration, .. } => calibration.as_ref().map(|c| c.terms.as_slice()),
+            _ => None,
+        };
+        terms.unwrap_or_default().iter().map(|term| term.auxiliary)
+    }
 }
 
 impl InputFormat {

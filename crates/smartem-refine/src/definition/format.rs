@@ -6,7 +6,8 @@ use serde::Deserialize;
 use smartem_model::Text;
 use toml::Spanned;
 
-use super::{CoordinateEncoding, DefinitionError, Fault, Step};
+use super::{CoordinateEncoding, DefinitionError, Fault};
+use crate::laws::{EU_REFERENCE_PRESSURE, EU_REFERENCE_TEMPERATURE, FrontEnd};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +21,7 @@ pub(super) struct DefinitionFormat {
     pub stream: Option<StreamFormat>,
     pub location: LocationFormat,
     pub network: Option<NetworkFormat>,
+    pub auxiliary: Option<AuxiliaryFormat>,
     #[serde(default)]
     pub indicator: BTreeMap<String, Spanned<IndicatorFormat>>,
 }
@@ -36,7 +38,14 @@ pub(super) enum UntimedSamples {
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamFormat {
     pub key: Spanned<String>,
-    pub default: String,
+    pub default: Option<String>,
+    pub reading: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuxiliaryFormat {
+    pub max_age_s: Spanned<f64>,
 }
 
 #[derive(Deserialize)]
@@ -80,10 +89,63 @@ pub(super) struct IndicatorFormat {
     pub max: Option<Spanned<f64>>,
     pub input: Option<Spanned<InputFormat>>,
     #[serde(default)]
-    pub convert: Vec<Spanned<Step>>,
+    pub convert: Vec<Spanned<StepFormat>>,
+    pub calibrate: Option<Spanned<CalibrateFormat>>,
     pub noise: Option<NoiseFormat>,
     pub class_of: Option<Spanned<String>>,
     pub network: Option<NetworkUse>,
+}
+
+/// A step of a conversion as it is written.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StepFormat {
+    Add(f64),
+    Multiply(f64),
+    Divide(f64),
+    Polynomial(Vec<f64>),
+    KelvinToCelsius,
+    FahrenheitToCelsius,
+    PpbToUgM3(GasState),
+    FrontEnd(FrontEnd),
+}
+
+/// Which gas, and at which temperature (K) and pressure (Pa) its volume is meant.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GasState {
+    pub gas: String,
+    #[serde(default = "reference_temperature")]
+    pub temperature: f64,
+    #[serde(default = "reference_pressure")]
+    pub pressure: f64,
+}
+
+fn reference_temperature() -> f64 {
+    EU_REFERENCE_TEMPERATURE
+}
+
+fn reference_pressure() -> f64 {
+    EU_REFERENCE_PRESSURE
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CalibrateFormat {
+    pub parameters: Spanned<String>,
+    pub terms: Spanned<Vec<TermFormat>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TermFormat {
+    pub of: Spanned<String>,
+    #[serde(default = "one")]
+    pub power: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 #[derive(Deserialize)]
@@ -120,7 +182,8 @@ pub(super) struct NetworkUse {
     pub primary: Spanned<String>,
 }
 
-pub(super) fn parse(text: &str) -> Result<DefinitionFormat, DefinitionError> {
+/// Reads a file of any shape; what does not fit is a fault with its place.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, DefinitionError> {
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         let message = error.message().trim().replace('\n', "; ");

@@ -5,6 +5,7 @@
 
 mod check;
 mod format;
+mod parameters;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +14,9 @@ use std::sync::Arc;
 use smartem_model::{Averaging, Text, Vocabulary};
 
 use crate::hash::short_sha256;
+use crate::laws::{self, FrontEnd};
+pub(crate) use parameters::Parameters;
+pub use parameters::StationParameters;
 
 /// How the raw values of one type of station become indicators.
 #[derive(Clone, Debug)]
@@ -37,12 +41,24 @@ pub struct Definition {
     pub(crate) network_inputs: Vec<NetworkInput>,
     /// A running mean starts anew after a gap longer than this.
     pub(crate) smoothing_restart_s: f64,
+    /// Indicators that others need, in order of their first use; terms refer to them by position.
+    pub(crate) auxiliaries: Vec<Arc<str>>,
+    /// An auxiliary value serves at most so long.
+    pub(crate) auxiliary_max_age_s: f64,
+    /// Positions in `indicators` such that each comes after the auxiliaries it needs.
+    pub(crate) order: Vec<usize>,
+    /// Calibration parameters of single stations, by station.
+    pub(crate) parameters: BTreeMap<Arc<str>, StationParameters>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct StreamKey {
     pub key: Arc<str>,
+    /// The name where the key gives none.
     pub default: Arc<str>,
+    /// The key of the one reading that a sample holds; `None`: a sample holds many, each under a
+    /// key of its own. With it, the keys that indicators read are names of streams.
+    pub reading: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,10 +93,11 @@ pub(crate) struct IndicatorDefinition {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Rule {
-    /// One input, converted.
+    /// One input, converted, and where `calibration` is given calibrated.
     Direct {
         input: Input,
         steps: Vec<Step>,
+        calibration: Option<Calibration>,
         result: Bounds,
     },
     /// Sound level from packed third-octave bands (R6); positions of the octaves in `keys`.
@@ -141,9 +158,25 @@ impl Bounds {
     }
 }
 
+/// Parameters of the station solve the equation of a linear sensor for the concentration (R8.2):
+/// (I - a0 - a2·t1 - a3·t2 - ...) / a1, with a term t for each power of an auxiliary value.
+#[derive(Clone, Debug)]
+pub(crate) struct Calibration {
+    /// The name of the parameters in the station's file.
+    pub parameters: Arc<str>,
+    pub terms: Vec<Term>,
+}
+
+/// A power of an auxiliary value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Term {
+    /// Position in `auxiliaries`.
+    pub auxiliary: usize,
+    pub power: i32,
+}
+
 /// One step of a conversion, applied to the value so far.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Step {
     /// x + c
     Add(f64),
@@ -153,9 +186,16 @@ pub(crate) enum Step {
     Divide(f64),
     /// c0 + c1·x + c2·x² + …
     Polynomial(Vec<f64>),
+    /// See [`laws::kelvin_to_celsius`].
+    KelvinToCelsius,
+    /// See [`laws::fahrenheit_to_celsius`].
+    FahrenheitToCelsius,
+    /// See [`laws::FrontEnd`].
+    FrontEnd(FrontEnd),
 }
 
 impl Step {
+    #[inline]
     pub(crate) fn apply(&self, x: f64) -> f64 {
         match self {
             Self::Add(c) => x + c,
@@ -165,6 +205,9 @@ impl Step {
             Self::Polynomial(coefficients) => {
                 coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c)
             }
+            Self::KelvinToCelsius => laws::kelvin_to_celsius(x),
+            Self::FahrenheitToCelsius => laws::fahrenheit_to_celsius(x),
+            Self::FrontEnd(front_end) => front_end.current(x),
         }
     }
 }
@@ -209,6 +252,33 @@ impl Definition {
         Ok(definition)
     }
 
+    /// Reads and checks a file of calibration parameters of one station, and adds them.
+    ///
+    /// Parameters of the same station that were added before are replaced. The id of the
+    /// definition stays: observations cite parameters as their model.
+    pub fn add_parameters(&mut self, text: &str) -> Result<(), DefinitionError> {
+        let (station, parameters) = parameters::read(text, self)?;
+        self.parameters.insert(station, parameters);
+        Ok(())
+    }
+
+    /// Whether a stream of this name is one that an indicator reads; any is, where a sample holds
+    /// many readings.
+    pub(crate) fn knows_stream(&self, name: &str) -> bool {
+        let has_one_reading = self
+            .stream
+            .as_ref()
+            .is_some_and(|stream| stream.reading.is_some());
+        !has_one_reading || self.keys.iter().any(|key| key.as_ref() == name)
+    }
+
+    /// The calibration parameters of single stations, by station.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &StationParameters)> {
+        self.parameters
+            .iter()
+            .map(|(station, parameters)| (station.as_ref(), parameters))
+    }
+
     /// What the definition makes, for readers: name, unit and sensor of each indicator.
     pub fn outputs(&self) -> impl Iterator<Item = (&str, &str, Option<&str>)> {
         self.indicators
@@ -245,9 +315,30 @@ pub struct Catalogue {
 
 impl Catalogue {
     /// Adds a definition; gives back the one of the same name that it replaces.
+    ///
+    /// Calibration parameters belong to the definition that they were added to.
     pub fn insert(&mut self, definition: Definition) -> Option<Arc<Definition>> {
         self.definitions
             .insert(definition.name.clone(), Arc::new(definition))
+    }
+
+    /// Reads a file of calibration parameters of one station, and adds them to its definition.
+    ///
+    /// # Errors
+    /// The faults of the file; also when no definition has its `station_type`.
+    pub fn add_parameters(&mut self, text: &str) -> Result<(), DefinitionError> {
+        let station_type = parameters::station_type(text)?;
+        match self.definitions.get_mut(station_type.get_ref().as_str()) {
+            Some(definition) => Arc::make_mut(definition).add_parameters(text),
+            None => {
+                let message = format!(
+                    "no definition for station type `{}`",
+                    station_type.get_ref()
+                );
+                let faults = vec![Fault::at(text, station_type.span().start, message)];
+                Err(DefinitionError { faults })
+            }
+        }
     }
 
     /// The definition of a station type.

@@ -17,11 +17,24 @@ pub(crate) fn vocabulary() -> Vocabulary {
 pub(crate) fn catalogue() -> Catalogue {
     let vocabulary = vocabulary();
     let mut catalogue = Catalogue::default();
-    for entry in std::fs::read_dir(root().join("devices")).unwrap() {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+    let (folders, files): (Vec<_>, Vec<_>) = paths_in(&root().join("devices"))
+        .into_iter()
+        .partition(|path| path.is_dir());
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
         catalogue.insert(Definition::from_toml(&text, &vocabulary).unwrap());
     }
+    for file in folders.iter().flat_map(|folder| paths_in(folder)) {
+        catalogue
+            .add_parameters(&std::fs::read_to_string(file).unwrap())
+            .unwrap();
+    }
     catalogue
+}
+
+fn paths_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
 }
 
 /// Answers a request that names its models by path below `folder`.
