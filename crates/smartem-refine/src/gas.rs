@@ -204,12 +204,11 @@ pub(crate) struct NetworkSamples {
 type Fault = (RejectReason, Cause);
 
 impl NetworkSamples {
-    /// Takes the samples apart and moves the running means of `state` on (R7.2).
+    /// Takes the samples apart; `means` are those of [`running_means`].
     pub(crate) fn new(
         definition: &Definition,
-        prepared: &Prepared<'_>,
         readings: &Readings,
-        state: &mut State,
+        means: &[Option<Vec<f64>>],
     ) -> Self {
         let inputs = &definition.network_inputs;
         let faults: Vec<Option<Fault>> = (0..readings.samples())
@@ -222,21 +221,11 @@ impl NetworkSamples {
         let usable: Vec<usize> = (0..faults.len())
             .filter(|at| faults[*at].is_none())
             .collect();
-        let values = inputs.iter().map(|input| {
-            let column = readings.of(input.input.slot);
-            match input.smoothing {
-                None => usable.iter().map(|at| column[*at].number()).collect(),
-                Some(weight) => {
-                    let key = &definition.keys[input.input.slot];
-                    let means = state.smoothing.get_or_insert_default();
-                    let mut mean = means.get(key.as_ref()).copied();
-                    let weight = (weight, definition.smoothing_restart_s);
-                    let after = running_mean(prepared, column, input, weight, &mut mean);
-                    if let Some(mean) = mean {
-                        means.insert(key.to_string(), mean);
-                    }
-                    usable.iter().map(|at| after[*at]).collect()
-                }
+        let values = inputs.iter().zip(means).map(|(input, means)| match means {
+            Some(means) => usable.iter().map(|at| means[*at]).collect(),
+            None => {
+                let readings = readings.of(input.input.slot);
+                usable.iter().map(|at| readings[*at].number()).collect()
             }
         });
         Self {
@@ -244,6 +233,30 @@ impl NetworkSamples {
             faults,
         }
     }
+}
+
+/// The running means after each sample, for each network input that is smoothed; moves those of
+/// `state` on (R7.2).
+pub(crate) fn running_means(
+    definition: &Definition,
+    prepared: &Prepared<'_>,
+    readings: &Readings,
+    state: &mut State,
+) -> Vec<Option<Vec<f64>>> {
+    let inputs = definition.network_inputs.iter();
+    let means = inputs.map(|input| {
+        let weight = (input.smoothing?, definition.smoothing_restart_s);
+        let key = &definition.keys[input.input.slot];
+        let means = state.smoothing.get_or_insert_default();
+        let mut mean = means.get(key.as_ref()).copied();
+        let column = readings.of(input.input.slot);
+        let after = running_mean(prepared, column, input, weight, &mut mean);
+        if let Some(mean) = mean {
+            means.insert(key.to_string(), mean);
+        }
+        Some(after)
+    });
+    means.collect()
 }
 
 /// What makes an input unusable in a sample.

@@ -30,8 +30,8 @@ pub(crate) enum Activation {
     Relu,
 }
 
-/// Samples that go through the network together: four registers of 256 bits.
-const LANES: usize = 16;
+/// Samples that go through the network together: two registers of 256 bits.
+const LANES: usize = 8;
 
 type Block = [f64; LANES];
 
@@ -41,14 +41,10 @@ impl Network {
     /// `inputs` has a list for each input in the order of the network, all of one length.
     pub(crate) fn evaluate(&self, inputs: &[&[f64]]) -> Vec<f64> {
         // Chooses the widest registers of the processor at hand.
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || match self.activation {
-                Activation::Logistic => self.evaluate_with(inputs, logistic),
-                Activation::Tanh => self.evaluate_with(inputs, tanh),
-                Activation::Relu => self.evaluate_with(inputs, relu),
-            },
-        )
+        pulp::Arch::new().dispatch(Evaluation {
+            network: self,
+            inputs,
+        })
     }
 
     #[inline(always)]
@@ -90,6 +86,26 @@ impl Network {
             }
         }
         output
+    }
+}
+
+/// One evaluation, compiled anew for each width of registers.
+struct Evaluation<'a> {
+    network: &'a Network,
+    inputs: &'a [&'a [f64]],
+}
+
+impl pulp::WithSimd for Evaluation<'_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> Vec<f64> {
+        let Self { network, inputs } = self;
+        match network.activation {
+            Activation::Logistic => network.evaluate_with(inputs, logistic),
+            Activation::Tanh => network.evaluate_with(inputs, tanh),
+            Activation::Relu => network.evaluate_with(inputs, relu),
+        }
     }
 }
 

@@ -6,15 +6,23 @@ use smartem_model::RejectReason;
 
 use crate::definition::{Bounds, Octave};
 use crate::laws;
-use crate::prepare::{Readings, Said};
+use crate::prepare::{Reading, Readings, Said};
 use crate::tally::{Cause, Tally};
 
-/// The energies of the levels a band can hold.
-static ENERGY: LazyLock<[f64; 196]> = LazyLock::new(|| {
-    let mut level = 0.0;
-    [(); 196].map(|()| {
-        let energy = laws::energy(level);
-        level += 1.0;
+/// The largest level of a band that is a reading (R6.2).
+const HIGHEST_LEVEL: u8 = 195;
+
+/// The energies of the levels that a byte can hold; none for those that are no reading.
+static ENERGY: LazyLock<[f64; 256]> = LazyLock::new(|| {
+    let mut level = 0_u8;
+    [(); 256].map(|()| {
+        let is_reading = level <= HIGHEST_LEVEL;
+        let energy = if is_reading {
+            laws::energy(level.into())
+        } else {
+            0.0
+        };
+        level = level.wrapping_add(1);
         energy
     })
 });
@@ -23,74 +31,106 @@ static ENERGY: LazyLock<[f64; 196]> = LazyLock::new(|| {
 ///
 /// The sum of the tally is that of the energies, its extremes are levels in dB(A).
 pub(crate) fn tally(octaves: &[Octave], readings: &Readings, result: Bounds) -> Tally {
+    let mut sounds = vec![Sound::default(); readings.samples()];
+    for octave in octaves {
+        for (sound, reading) in sounds.iter_mut().zip(readings.of(octave.slot)) {
+            sound.add(octave, *reading);
+        }
+    }
     let mut tally = Tally::default();
-    for sample in 0..readings.samples() {
-        let is_absent = |octave: &Octave| readings.of(octave.slot)[sample].is_absent();
-        if octaves.iter().all(is_absent) {
+    for (sample, sound) in sounds.iter().enumerate() {
+        if !sound.is_present {
             continue;
         }
-        match energy(octaves, readings, sample) {
+        match sound.level() {
             Err((reason, cause)) => tally.refuse(sample, reason, cause),
-            Ok(energy) => {
-                let level = laws::level(energy);
-                match outside(level, result) {
-                    Some(reason) => tally.refuse(sample, reason, Cause::Result(level)),
-                    None => tally.accept(sample, energy, level, 0.0),
-                }
-            }
+            Ok(level) => match outside(level, result) {
+                Some(reason) => tally.refuse(sample, reason, Cause::Result(level)),
+                None => tally.accept(sample, sound.energy, level, 0.0),
+            },
         }
     }
     tally
 }
 
-/// The energy of one sample over all kept bands (R6.2, R6.3).
-fn energy(
-    octaves: &[Octave],
-    readings: &Readings,
-    sample: usize,
-) -> Result<f64, (RejectReason, Cause)> {
-    let energies = &*ENERGY;
-    let (mut energy, mut any_signal) = (0.0, false);
-    for octave in octaves {
-        let cause = Cause::Reading(octave.slot);
-        let number = match readings.of(octave.slot)[sample].said() {
-            Said::Number(number) => number,
-            Said::Absent => return Err((RejectReason::MissingInput, cause)),
-            Said::Conflicting => return Err((RejectReason::Conflicting, cause)),
-            Said::NotANumber => return Err((RejectReason::NotANumber, cause)),
-        };
-        let word = word(number).ok_or((RejectReason::NotAnInteger, cause))?;
-        let mut any_band = false;
-        for band in &octave.bands {
-            let level = (word >> (8 * band)) & 0xFF;
-            // 196 to 255 is no reading.
-            let Some(band_energy) = energies.get(level as usize) else {
-                continue;
-            };
-            energy += band_energy;
-            any_band = true;
-            any_signal |= level > 0;
-        }
-        if !any_band {
-            return Err((RejectReason::NoValidBand, cause));
+/// The sound of one sample, octave by octave (R6.2, R6.3).
+#[derive(Clone, Default)]
+struct Sound {
+    /// Over all kept bands, in units of the reference energy.
+    energy: f64,
+    /// Whether any octave was given.
+    is_present: bool,
+    /// Whether any band was above zero.
+    has_signal: bool,
+    /// The first octave that made the sample unusable.
+    fault: Option<(RejectReason, Cause)>,
+}
+
+impl Sound {
+    #[inline]
+    fn add(&mut self, octave: &Octave, reading: Reading) {
+        self.is_present |= !reading.is_absent();
+        if self.fault.is_none()
+            && let Err(reason) = self.add_bands(octave, reading)
+        {
+            self.fault = Some((reason, Cause::Reading(octave.slot)));
         }
     }
-    if any_signal {
-        Ok(energy)
-    } else {
-        Err((RejectReason::NoSignal, Cause::Nothing))
+
+    #[inline]
+    fn add_bands(&mut self, octave: &Octave, reading: Reading) -> Result<(), RejectReason> {
+        let Some(word) = word(reading.number()) else {
+            return Err(match reading.said() {
+                Said::Absent => RejectReason::MissingInput,
+                Said::Conflicting => RejectReason::Conflicting,
+                Said::NotANumber => RejectReason::NotANumber,
+                Said::Number(_) => RejectReason::NotAnInteger,
+            });
+        };
+        let energies = &*ENERGY;
+        let bands = word.to_le_bytes();
+        let mut any_band = false;
+        for band in &octave.bands {
+            let level = bands[usize::from(band & 3)];
+            self.energy += energies[usize::from(level)];
+            let is_reading = level <= HIGHEST_LEVEL;
+            any_band |= is_reading;
+            self.has_signal |= is_reading && level > 0;
+        }
+        if any_band {
+            Ok(())
+        } else {
+            Err(RejectReason::NoValidBand)
+        }
+    }
+
+    fn level(&self) -> Result<f64, (RejectReason, Cause)> {
+        match self.fault {
+            Some(fault) => Err(fault),
+            None if !self.has_signal => Err((RejectReason::NoSignal, Cause::Nothing)),
+            None => Ok(laws::level(self.energy)),
+        }
     }
 }
 
 /// An integer from -2^31 to 2^32-1 as 32 bits, negative ones as two's complement (R6.1).
 pub(crate) fn word(number: f64) -> Option<u32> {
-    let inside = (-2_147_483_648.0..=4_294_967_295.0).contains(&number) && number.fract() == 0.0;
+    if !(-2_147_483_648.0..=4_294_967_295.0).contains(&number) {
+        return None;
+    }
     #[expect(
         clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the number is an integer of that range, and wrapping is the rule"
+        reason = "the number is of that range"
     )]
-    inside.then_some(number as i64 as u32)
+    let whole = number as i64;
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::float_cmp,
+        reason = "33 bits fit; equality tells that nothing was cut off, and wrapping is the rule"
+    )]
+    (whole as f64 == number).then_some(whole as u32)
 }
 
 /// The class 1 to 5 of a sound level in dB(A) (R6.5).

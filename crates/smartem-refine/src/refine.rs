@@ -1,5 +1,6 @@
 //! The refiner: one raw record in, its observations out.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -98,7 +99,7 @@ pub fn refine(
     let readings = prepared.readings(definition);
     let given = State::from_json(state, definition);
     let mut handed_on = given.clone();
-    let network_samples = NetworkSamples::new(definition, &prepared, &readings, &mut handed_on);
+    let means = gas::running_means(definition, &prepared, &readings, &mut handed_on);
     let (fix, sample_altitude) = location::from_samples(&prepared, &definition.location);
     let located = location::choose(fix, record.point, station.position);
     let own_altitude = sample_altitude.or(record.altitude);
@@ -110,7 +111,8 @@ pub fn refine(
         station,
         prepared: &prepared,
         readings: &readings,
-        network_samples: &network_samples,
+        network_samples: OnceCell::new(),
+        means: &means,
         located: located.map(|(position, source)| Located {
             position: Position {
                 alt: altitude,
@@ -130,7 +132,7 @@ pub fn refine(
         let indicator = &definition.indicators[*at];
         let is_auxiliary = definition.auxiliaries.contains(&indicator.name);
         if is_auxiliary || is_wanted(indicator) {
-            outcomes[*at] = run.evaluate(indicator, &mut auxiliaries);
+            outcomes[*at] = run.evaluate(indicator, &outcomes, &mut auxiliaries);
         }
     }
     auxiliaries.hand_on(definition, &mut handed_on);
@@ -173,11 +175,15 @@ struct Run<'a> {
     station: &'a StationFacts,
     prepared: &'a Prepared<'a>,
     readings: &'a Readings,
-    network_samples: &'a NetworkSamples,
+    /// The samples for the networks, taken apart when the first asks for them.
+    network_samples: OnceCell<NetworkSamples>,
+    /// Running means of the smoothed inputs.
+    means: &'a [Option<Vec<f64>>],
     located: Option<Located>,
 }
 
 /// What one indicator got from one instrument.
+#[derive(Clone)]
 struct Outcome {
     sensor: Arc<str>,
     tally: Tally,
@@ -195,6 +201,7 @@ impl Run<'_> {
     fn evaluate(
         &self,
         indicator: &IndicatorDefinition,
+        evaluated: &[Vec<Outcome>],
         auxiliaries: &mut Auxiliaries,
     ) -> Vec<Outcome> {
         match &indicator.rule {
@@ -233,16 +240,16 @@ impl Run<'_> {
                 }]
             }
             Rule::NoiseClass { of } => {
-                let of = self
-                    .definition
-                    .indicators
-                    .iter()
-                    .find(|candidate| candidate.name == *of);
-                of.map(|of| self.evaluate(of, auxiliaries))
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(Outcome::class)
-                    .collect()
+                let indicators = &self.definition.indicators;
+                let Some(at) = indicators.iter().position(|level| level.name == *of) else {
+                    return Vec::new();
+                };
+                let levels = match evaluated[at].as_slice() {
+                    // Not asked for itself.
+                    [] => self.evaluate(&indicators[at], evaluated, auxiliaries),
+                    levels => levels.to_vec(),
+                };
+                levels.into_iter().map(Outcome::class).collect()
             }
             Rule::Network {
                 model,
@@ -256,7 +263,9 @@ impl Run<'_> {
                     *primary,
                     *result,
                     self.readings,
-                    self.network_samples,
+                    self.network_samples.get_or_init(|| {
+                        NetworkSamples::new(self.definition, self.readings, self.means)
+                    }),
                 );
                 let unit = self.definition.network_inputs[*primary].input.unit.clone();
                 let model = model.map(|model| model.id.clone());
