@@ -221,12 +221,12 @@ impl NetworkSamples {
         let usable: Vec<usize> = (0..faults.len())
             .filter(|at| faults[*at].is_none())
             .collect();
-        let values = inputs.iter().zip(means).map(|(input, means)| match means {
-            Some(means) => usable.iter().map(|at| means[*at]).collect(),
-            None => {
-                let readings = readings.of(input.input.slot);
-                usable.iter().map(|at| readings[*at].number()).collect()
+        let values = inputs.iter().zip(means).map(|(input, means)| {
+            if let Some(means) = means {
+                return usable.iter().map(|at| means[*at]).collect();
             }
+            let readings = readings.of(input.input.slot);
+            usable.iter().map(|at| readings[*at].number()).collect()
         });
         Self {
             inputs: values.collect(),

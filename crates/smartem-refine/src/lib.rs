@@ -12,6 +12,7 @@
 
 mod auxiliary;
 pub mod definition;
+mod explain;
 mod gas;
 mod hash;
 pub mod laws;

@@ -4,6 +4,11 @@
 //! registers works on several at once. Every lane does the same additions and multiplications in
 //! the same order on any processor, so the values are the same to the bit.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined is not compiled for the wide registers"
+)]
+
 use serde::Deserialize;
 
 /// A network with one hidden layer: standard scaler, activation, linear output.

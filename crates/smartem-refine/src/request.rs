@@ -1,13 +1,15 @@
 //! The documents of `smartem refine` (R1): a request in, the output of R10.6 out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 use smartem_model::raw::RawRecord;
 use smartem_model::{Position, Quarantine, QuarantineReason};
 
-use crate::definition::Catalogue;
+use crate::definition::{Catalogue, Definition};
+use crate::explain;
 use crate::gas::{Model, ModelError, ModelSet};
 use crate::refine::{Refined, StationFacts, refine};
 
@@ -41,6 +43,26 @@ pub enum RequestError {
     },
 }
 
+/// What becomes of the record of a request.
+#[derive(Debug)]
+pub struct Answer {
+    /// The output (R10.6).
+    pub refined: Refined,
+    /// The record and its definition, as far as it could be read.
+    subject: Option<(RawRecord, Arc<Definition>)>,
+}
+
+impl Answer {
+    /// The output in words: which inputs, which rule rejected what, and which model and version
+    /// gave each value.
+    pub fn explanation(&self) -> String {
+        match &self.subject {
+            Some((record, definition)) => explain::explain(record, definition, &self.refined),
+            None => explain::explain_quarantined(&self.refined),
+        }
+    }
+}
+
 /// Answers a request, a raw record or a Whale hour given as JSON text.
 ///
 /// `read_model` reads the model file that a request names by path.
@@ -48,7 +70,7 @@ pub fn answer(
     text: &str,
     catalogue: &Catalogue,
     read_model: &dyn Fn(&str) -> Result<String, String>,
-) -> Result<Refined, RequestError> {
+) -> Result<Answer, RequestError> {
     let whole: &RawValue = serde_json::from_str(text)?;
     let request = Request::of(text).filter(|request| request.0.contains_key("input"));
     let Some(request) = request else {
@@ -124,21 +146,23 @@ fn answer_record(
     state: &Value,
     station: &StationFacts,
     indicators: Option<&[String]>,
-) -> Refined {
-    let read: Result<RawRecord, Quarantine> =
-        RawRecord::from_json(text, &|station_type| catalogue.knows(station_type));
-    match read {
-        Err(quarantine) => Refined::quarantined(quarantine, state),
-        Ok(record) => match catalogue.get(&record.station_type) {
-            Some(definition) => refine(&record, definition, models, state, station, indicators),
-            None => Refined::quarantined(
-                Quarantine::new(
-                    QuarantineReason::UnknownDeviceType,
-                    format!("no definition for `{}`", record.station_type),
-                ),
-                state,
-            ),
-        },
+) -> Answer {
+    let set_aside = |quarantine: Quarantine| Answer {
+        refined: Refined::quarantined(quarantine, state),
+        subject: None,
+    };
+    let record = match RawRecord::from_json(text, &|station_type| catalogue.knows(station_type)) {
+        Ok(record) => record,
+        Err(quarantine) => return set_aside(quarantine),
+    };
+    let Some(definition) = catalogue.get(&record.station_type).cloned() else {
+        let detail = format!("no definition for `{}`", record.station_type);
+        return set_aside(Quarantine::new(QuarantineReason::UnknownDeviceType, detail));
+    };
+    let refined = refine(&record, &definition, models, state, station, indicators);
+    Answer {
+        refined,
+        subject: Some((record, definition)),
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// Refine a raw record from a file and print what becomes of it; needs no store
     #[command(
         after_help = "Exit status: 0 refined, 1 quarantined, 2 file not readable or a model refused.\n\
-        Example: smartem refine timeseries-hour.json"
+        Examples:\n  smartem refine timeseries-hour.json\n  smartem refine timeseries-hour.json --explain"
     )]
     Refine(Refine),
     /// Stations to try things on: recorded ones, or a simulated city
@@ -123,6 +123,9 @@ pub(crate) struct Refine {
     /// Folder with further station-type definitions
     #[arg(long, value_name = "DIR")]
     pub devices: Option<PathBuf>,
+    /// Say in words what became of the record: inputs, rejections, models and versions
+    #[arg(long)]
+    pub explain: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,12 +19,20 @@ use crate::config::{self, Config, ConfigError, ProcessConfig};
 const VOCABULARY: &str = include_str!("../../../vocabulary/indicators.toml");
 
 /// The station types that come with the program.
-const DEFINITIONS: [(&str, &str); 4] = [
+const DEFINITIONS: [(&str, &str); 6] = [
     ("ase.toml", include_str!("../../../devices/ase.toml")),
     ("jose.toml", include_str!("../../../devices/jose.toml")),
     (
         "luftdaten.toml",
         include_str!("../../../devices/luftdaten.toml"),
+    ),
+    (
+        "sds011-bme280.toml",
+        include_str!("../../../devices/sds011-bme280.toml"),
+    ),
+    (
+        "sensebox.toml",
+        include_str!("../../../devices/sensebox.toml"),
     ),
     (
         "vanilla.toml",
@@ -115,7 +123,10 @@ fn toml_files_and_folders(folder: &Path) -> anyhow::Result<(Vec<PathBuf>, Vec<Pa
         .map_err(unreadable)?;
     paths.sort();
     let (folders, mut files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
     Ok((files, folders))
 }
 

@@ -41,6 +41,13 @@ struct Expected {
     column: usize,
 }
 
+/// What follows in a sample.
+enum Next {
+    /// A value of this column.
+    ValueOf(usize),
+    End,
+}
+
 const NOTHING: Expected = Expected {
     lead: 0..0,
     column: 0,
@@ -84,8 +91,8 @@ impl Scanner<'_> {
             let column = match self.expected_column(before) {
                 Some(column) => column,
                 None => match self.column(before)? {
-                    Some(column) => column,
-                    None => return Some(()),
+                    Next::ValueOf(column) => column,
+                    Next::End => return Some(()),
                 },
             };
             self.value(column)?;
@@ -107,14 +114,14 @@ impl Scanner<'_> {
         Some(expected.column)
     }
 
-    /// Reads up to the next value; `None` inside when the sample ends.
-    fn column(&mut self, before: usize) -> Option<Option<usize>> {
+    /// Reads up to the next value, or the end of the sample.
+    fn column(&mut self, before: usize) -> Option<Next> {
         let start = self.at;
         self.skip_blanks();
         match self.peek()? {
             b'}' => {
                 self.at += 1;
-                return Some(None);
+                return Some(Next::End);
             }
             b',' if before > 0 => {
                 self.at += 1;
@@ -135,7 +142,7 @@ impl Scanner<'_> {
             lead: start..self.at,
             column,
         };
-        Some(Some(column))
+        Some(Next::ValueOf(column))
     }
 
     /// Reads a value into a column.
@@ -263,7 +270,7 @@ impl Scanner<'_> {
 }
 
 /// Whether two texts of one length are the same; without a call or a loop for the usual lengths.
-#[inline(always)]
+#[inline]
 fn same(a: &[u8], b: &[u8]) -> bool {
     let half = |bytes: &[u8; 16]| u128::from_le_bytes(*bytes);
     // Both ends, which overlap.

@@ -328,17 +328,15 @@ impl Catalogue {
     /// The faults of the file; also when no definition has its `station_type`.
     pub fn add_parameters(&mut self, text: &str) -> Result<(), DefinitionError> {
         let station_type = parameters::station_type(text)?;
-        match self.definitions.get_mut(station_type.get_ref().as_str()) {
-            Some(definition) => Arc::make_mut(definition).add_parameters(text),
-            None => {
-                let message = format!(
-                    "no definition for station type `{}`",
-                    station_type.get_ref()
-                );
-                let faults = vec![Fault::at(text, station_type.span().start, message)];
-                Err(DefinitionError { faults })
-            }
-        }
+        let Some(definition) = self.definitions.get_mut(station_type.get_ref().as_str()) else {
+            let message = format!(
+                "no definition for station type `{}`",
+                station_type.get_ref()
+            );
+            let faults = vec![Fault::at(text, station_type.span().start, message)];
+            return Err(DefinitionError { faults });
+        };
+        Arc::make_mut(definition).add_parameters(text)
     }
 
     /// The definition of a station type.

@@ -144,7 +144,8 @@ impl Checker<'_> {
         let mut sets: Vec<ParameterSet> = Vec::with_capacity(format.set.len());
         for spanned in &format.set {
             let set = self.set(spanned, station);
-            if sets.iter().any(|other| other.overlaps(&set)) {
+            // Times that could not be read say nothing of overlaps.
+            if self.faults.is_empty() && sets.iter().any(|other| other.overlaps(&set)) {
                 self.fault(
                     spanned.span().start,
                     "this set holds at the same time as one above: give each `valid_from` and `valid_until`",

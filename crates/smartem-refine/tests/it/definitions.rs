@@ -138,3 +138,233 @@ fn the_same_text_has_the_same_id_and_another_text_another() {
     assert_ne!(id(WEATHER_KIT), id(&WEATHER_KIT.replace("1024", "1023")));
     assert!(id(WEATHER_KIT).starts_with("weatherkit-3@"));
 }
+
+const BOX: &str = r#"
+name = "box"
+version = "1"
+label = { en = "Box", nl = "Kast" }
+
+[stream]
+key = "name"
+reading = "value"
+
+[location]
+longitude = "lon"
+latitude = "lat"
+
+[auxiliary]
+max_age_s = 600
+
+[indicator.temperature]
+sensor = "T1"
+input = { key = "T1" }
+
+[indicator.no2]
+sensor = "N1"
+input = { key = "N1", unit = "mV" }
+calibrate = { parameters = "no2", terms = [{ of = "temperature" }, { of = "temperature", power = 2 }] }
+"#;
+
+const PARAMETERS: &str = r#"
+station_type = "box"
+station = "b1"
+
+[[set]]
+source = "bench of 2025"
+valid_until = "2026-11-01T00:00:00Z"
+parameters.no2 = [10, 2, 0.5, 0.25]
+
+[[set]]
+source = "bench of 2026"
+valid_from = "2026-11-01T00:00:00Z"
+parameters.no2 = [10, 4, 0.5, 0.25]
+"#;
+
+fn box_catalogue(parameters: &str) -> Result<Catalogue, smartem_refine::DefinitionError> {
+    let mut catalogue = Catalogue::default();
+    catalogue.insert(Definition::from_toml(BOX, &vocabulary()).unwrap());
+    catalogue.add_parameters(parameters)?;
+    Ok(catalogue)
+}
+
+#[test]
+fn parameters_hold_for_their_time_and_are_cited_by_their_content() {
+    let catalogue = box_catalogue(PARAMETERS).unwrap();
+    let no2 = |day: &str| {
+        let request = json!({
+            "input": {"device_id": "b1", "device_type": "box", "day": day, "hour": 24, "data": {"timeseries": [
+                {"time": format!("{day}T23:00:00Z"), "name": "N1", "value": 70, "lon": 1, "lat": 2},
+                {"time": format!("{day}T23:00:00Z"), "name": "T1", "value": 20},
+            ]}},
+            "indicators": ["no2"],
+        });
+        answer(&request, std::path::Path::new("."), &catalogue)["observations"][0].clone()
+    };
+    // (70 - 10 - 0.5·20 - 0.25·20²) / a1 = -50 / a1.
+    let (before, after) = (no2("2026-10-31"), no2("2026-11-01"));
+    assert_eq!(
+        (&before["value"], &after["value"]),
+        (&json!(-25.0), &json!(-12.5))
+    );
+    let id = before["model"].as_str().unwrap();
+    assert!(id.starts_with("no2 b1 sha256:"), "{id}");
+    assert_ne!(before["model"], after["model"]);
+}
+
+#[test]
+fn faults_of_parameters_are_explained_at_their_line() {
+    for (from, to, line, words) in [
+        (
+            "\"box\"",
+            "\"bax\"",
+            2,
+            "no definition for station type `bax`",
+        ),
+        (
+            "[10, 4, 0.5, 0.25]",
+            "[10, 4, 0.5]",
+            13,
+            "`no2` needs 4 parameters, not 3",
+        ),
+        ("[10, 4, 0.5, 0.25]", "[10, 0, 0.5, 0.25]", 13, "a1 divides"),
+        (
+            "[10, 4, 0.5, 0.25]",
+            "[10]",
+            13,
+            "a0, a1, then one for each term",
+        ),
+        (
+            "no2 = [10, 4",
+            "no = [10, 4",
+            13,
+            "has no parameters `no`; it has: no2",
+        ),
+        (
+            "valid_from = \"2026-11-01",
+            "valid_from = \"2026-10-01",
+            10,
+            "holds at the same time",
+        ),
+        (
+            "valid_from = \"2026-11-01T00:00:00Z\"",
+            "valid_from = \"soon\"",
+            12,
+            "a time must be in the form",
+        ),
+        ("\"bench of 2025\"", "\" \"", 6, "`source` must say"),
+        ("station = \"b1\"", "station = \"\"", 3, "no station id"),
+    ] {
+        let error = box_catalogue(&PARAMETERS.replace(from, to)).expect_err("should have faults");
+        let fault = &error.faults[0];
+        assert_eq!(fault.line, line, "{fault}");
+        assert!(fault.message.contains(words), "{fault}");
+    }
+}
+
+#[test]
+fn faults_of_calibrations_and_steps_are_explained() {
+    for (from, to, words) in [
+        (
+            "{ of = \"temperature\" }",
+            "{ of = \"warmth\" }",
+            "`of` names `warmth`",
+        ),
+        (
+            "{ of = \"temperature\" }",
+            "{ of = \"no2\" }",
+            "needs itself",
+        ),
+        (
+            "[auxiliary]\nmax_age_s = 600\n",
+            "",
+            "terms need `[auxiliary] max_age_s`",
+        ),
+        ("max_age_s = 600", "max_age_s = -1", "must not be negative"),
+        (
+            "reading = \"value\"",
+            "reading = \"value\"\ndefault = \"x\"",
+            "exactly one of `default`",
+        ),
+        (
+            "calibrate =",
+            "convert = [{ ppb_to_ug_m3 = { gas = \"xenon\" } }]\ncalibrate =",
+            "molar mass of `xenon`",
+        ),
+        (
+            "calibrate =",
+            "convert = [{ ppb_to_ug_m3 = { gas = \"no2\", temperature = 0 } }]\ncalibrate =",
+            "must be above 0",
+        ),
+        (
+            "calibrate =",
+            "convert = [{ front_end = { v_ref = 1, v_ref_ad = 0, gain = 1, r_load = 1 } }]\ncalibrate =",
+            "must be above 0",
+        ),
+    ] {
+        let text = BOX.replacen(from, to, 1);
+        assert_ne!(text, BOX, "{from}");
+        let faults = faults(&text);
+        assert!(
+            faults.iter().any(|fault| fault.contains(words)),
+            "{words}: {faults:?}"
+        );
+    }
+}
+
+#[test]
+fn named_laws_are_steps_of_a_conversion() {
+    let text = WEATHER_KIT
+        .replace(
+            "{ divide = 1024 }, { polynomial = [-40.0, 120.0, 5.0] }",
+            "\"fahrenheit_to_celsius\"",
+        )
+        .replace(
+            "convert = [{ multiply = 0.5 }]",
+            "convert = [{ ppb_to_ug_m3 = { gas = \"no2\" } }]",
+        )
+        .replace(
+            "convert = [{ multiply = 0.01 }]",
+            "convert = [\"kelvin_to_celsius\"]",
+        );
+    let mut catalogue = Catalogue::default();
+    catalogue.insert(Definition::from_toml(&text, &vocabulary()).unwrap());
+    let request = json!({"input": {"device_id": "roof", "device_type": "weatherkit", "day": "2026-11-01", "hour": 3, "data": {"timeseries": [
+        {"time": "2026-11-01T02:00:00Z", "lng": 5.86, "lat": 51.84, "adc": 68, "p": 773.15, "pulses": 10}]}}});
+    let output = answer(&request, std::path::Path::new("."), &catalogue);
+    let value = |name: &str| {
+        let list = output["observations"].as_array().unwrap();
+        list.iter().find(|o| o["indicator"] == name).unwrap()["value"]
+            .as_f64()
+            .unwrap()
+    };
+    assert!((value("temperature") - 20.0).abs() < 1e-12);
+    assert!((value("pressure") - 500.0).abs() < 1e-12);
+    // 10 ppb of NO2 at 20 degrees Celsius and 101325 Pa.
+    assert!((value("wind_speed") - 19.125).abs() < 1e-3);
+}
+
+#[test]
+fn an_explanation_names_inputs_rejections_models_and_versions() {
+    let catalogue = box_catalogue(PARAMETERS).unwrap();
+    let record = json!({"device_id": "b1", "device_type": "box", "day": "2026-11-01", "hour": 1, "data": {"timeseries": [
+        {"time": "2026-11-01T00:00:00Z", "name": "N1", "value": 70, "lon": 1, "lat": 2},
+        {"time": "2026-11-01T00:00:00Z", "name": "T1", "value": 20},
+        {"time": "2026-11-01T00:10:01Z", "name": "N1", "value": 71},
+        {"time": "2026-11-01T00:20:00Z", "name": "T1", "value": 120},
+        {"time": "2026-11-01T00:20:00Z", "name": "X", "value": 1},
+    ]}});
+    let read = |_: &str| Err(String::new());
+    let answer = smartem_refine::request::answer(&record.to_string(), &catalogue, &read).unwrap();
+    let words = answer.explanation();
+    for part in [
+        "Station b1, type box, from 2026-11-01T00:00:00Z up to 2026-11-01T01:00:00Z: 5 samples, refined by box-1@",
+        "Measured at longitude 1, latitude 2, told by the newest fix",
+        "Samples not used at all: 1 times unknown_sensor (first at 2026-11-01T00:20:00Z: name \"X\")",
+        "no2 of N1: -12.5 ug/m3 (-12.5 to -12.5), 1 of 2 samples accepted, raw mean 70 mV, calibrated by no2 b1 sha256:",
+        "  from N1 in mV, calibrated by the station's parameters `no2` with temperature",
+        "  rejected of N1: 1 times missing_auxiliary (first at 2026-11-01T00:10:01Z: temperature)",
+        "  rejected of T1: 1 times above_maximum (first at 2026-11-01T00:20:00Z: temperature 120)",
+    ] {
+        assert!(words.contains(part), "{part}\nis not in\n{words}");
+    }
+}

@@ -40,8 +40,8 @@ fn paths_in(folder: &Path) -> Vec<PathBuf> {
 /// Answers a request that names its models by path below `folder`.
 pub(crate) fn answer(request: &Value, folder: &Path, catalogue: &Catalogue) -> Value {
     let read = |path: &str| std::fs::read_to_string(folder.join(path)).map_err(|e| e.to_string());
-    let refined = smartem_refine::request::answer(&request.to_string(), catalogue, &read).unwrap();
-    serde_json::to_value(refined).unwrap()
+    let answer = smartem_refine::request::answer(&request.to_string(), catalogue, &read).unwrap();
+    serde_json::to_value(&answer.refined).unwrap()
 }
 
 /// The differences between an output and what was expected, as the golden files ask to compare:

@@ -26,11 +26,15 @@ fn answer(args: &Refine) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("{} cannot be read", file.display()))?;
     let catalogue = platform::catalogue(args.devices.as_deref())?;
     let folder = file.parent().unwrap_or(Path::new(""));
-    let refined = request::answer(&text, &catalogue, &|path| read_model(folder, path))
+    let answer = request::answer(&text, &catalogue, &|path| read_model(folder, path))
         .with_context(|| file.display().to_string())?;
-    let document = serde_json::to_string_pretty(&refined).context("writing the output")?;
+    let document = if args.explain {
+        answer.explanation()
+    } else {
+        serde_json::to_string_pretty(&answer.refined).context("writing the output")?
+    };
     output::document(&document).context("writing the output")?;
-    Ok(match refined.quarantine {
+    Ok(match answer.refined.quarantine {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::from(QUARANTINED),
     })
