@@ -196,6 +196,11 @@ async fn indicators_and_viewer_have_the_shape_of_the_contract() {
             serde_json::to_value(known.average).unwrap()
         );
         assert_eq!(sent["on_map"], known.on_map);
+        let unit = world.state.vocabulary.units().get(&known.unit).unwrap();
+        assert_eq!(
+            sent["unit_label"],
+            json!({"en": unit.label.en, "nl": unit.label.nl})
+        );
     }
     let tag = answer.header("etag");
     let again = world
@@ -208,6 +213,26 @@ async fn indicators_and_viewer_have_the_shape_of_the_contract() {
         json!({"tile_url": null, "tile_attribution": "", "demo": false, "version": "0.1.0",
             "start_view": {"lon": 5.85, "lat": 51.84, "zoom": 12.0}})
     );
+}
+
+#[tokio::test]
+async fn units_are_told_with_their_symbols_and_names() {
+    let world = World::filled().await;
+    let answer = world.get("/api/v1/units").await;
+    let body = answer.json();
+    let units = body["units"].as_array().unwrap();
+    assert_eq!(units.len(), world.state.vocabulary.units().iter().count());
+    let dust = units.iter().find(|unit| unit["code"] == "ug/m3").unwrap();
+    assert_eq!(
+        dust,
+        &json!({"code": "ug/m3", "symbol": "µg/m³", "quantity": "mass concentration", "label": {
+            "en": "micrograms per cubic metre", "nl": "microgram per kubieke meter"}})
+    );
+    let tag = answer.header("etag");
+    let again = world
+        .ask("GET", "/api/v1/units", &[("if-none-match", tag)])
+        .await;
+    assert_eq!(again.status.as_u16(), 304);
 }
 
 #[tokio::test]
