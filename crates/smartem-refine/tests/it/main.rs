@@ -2,9 +2,11 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a test stops at the first fault"
 )]
 
+mod defects;
 mod definitions;
 mod golden;
 mod properties;
