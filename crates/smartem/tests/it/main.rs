@@ -8,3 +8,4 @@ mod reference;
 mod rooms;
 mod services;
 mod support;
+mod tutorial;
