@@ -6,7 +6,9 @@
     reason = "a test stops at the first fault"
 )]
 
+mod cited;
 mod defects;
+mod defects_ase;
 mod definitions;
 mod golden;
 mod properties;
