@@ -53,6 +53,10 @@ test-browser: web ## The viewer in a real browser, against a running demo
 	$(CARGO) build --locked -p smartem
 	scripts/browser-test.sh target/debug/smartem
 
+.PHONY: bless
+bless: web ## Write the pages of the documentation that are made from data
+	BLESS=1 $(CARGO) test --locked -p smartem --test it reference
+
 .PHONY: lint
 lint: web/node_modules/.installed ## Formatting, clippy, documentation, licences, viewer
 	@scripts/need.sh cargo cc

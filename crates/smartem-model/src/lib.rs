@@ -6,6 +6,7 @@
 //! - [`Observation`], [`Quality`]: a refined value with its unit, interval, counts and origin
 //! - [`Rejection`], [`Quarantine`]: what was refused, and why
 //! - [`Vocabulary`]: the indicators with their units, labels and colours
+//! - [`Units`]: UCUM codes with their symbols and names
 //!
 //! This crate does no I/O, reads no clock and knows neither SQL nor HTTP.
 
@@ -16,6 +17,7 @@ mod place;
 pub mod raw;
 mod reject;
 mod time;
+mod units;
 mod vocabulary;
 
 pub use id::StationId;
@@ -24,6 +26,7 @@ pub use observation::{Flag, Observation, Quality};
 pub use place::{Position, PositionSource};
 pub use reject::{Example, Quarantine, QuarantineReason, RejectReason, Rejection};
 pub use time::{Hour, Period, parse_timestamp};
+pub use units::{Unit, Units, UnitsError, check_unit_code};
 pub use vocabulary::{
     Averaging, Closed, ColourClass, ColourScale, ColourStop, Indicator, Text, Vocabulary,
     VocabularyError,

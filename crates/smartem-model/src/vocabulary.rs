@@ -3,7 +3,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The indicators that smartem knows, read from `vocabulary/indicators.toml`.
+use crate::units::{Unit, Units, UnitsError};
+
+/// The indicators that smartem knows, and the units in which they are given, read from
+/// `vocabulary/indicators.toml` and `vocabulary/units.toml`.
 ///
 /// One text serves the refiner (labels, units, ranges), the map and its legend (colours).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,6 +15,9 @@ pub struct Vocabulary {
     /// In the order in which they are offered to a reader.
     #[serde(rename(deserialize = "indicator", serialize = "indicators"))]
     indicators: Vec<Indicator>,
+    /// From a text of its own.
+    #[serde(skip)]
+    units: Units,
 }
 
 /// One indicator: what is measured, in which unit, and how it is shown.
@@ -133,6 +139,9 @@ pub enum VocabularyError {
     /// Not TOML, or not of the expected shape.
     #[error("the vocabulary cannot be read: {0}")]
     Syntax(#[from] toml::de::Error),
+    /// The units are at fault.
+    #[error(transparent)]
+    Units(#[from] UnitsError),
     /// Readable but contradictory.
     #[error("indicator `{indicator}` of the vocabulary: {problem}")]
     Invalid {
@@ -144,9 +153,11 @@ pub enum VocabularyError {
 }
 
 impl Vocabulary {
-    /// Reads and checks a vocabulary from TOML text.
-    pub fn from_toml(text: &str) -> Result<Self, VocabularyError> {
-        let vocabulary: Self = toml::from_str(text)?;
+    /// Reads and checks a vocabulary from two TOML texts: its indicators, and the units that they
+    /// and the station types may use.
+    pub fn from_toml(indicators: &str, units: &str) -> Result<Self, VocabularyError> {
+        let mut vocabulary: Self = toml::from_str(indicators)?;
+        vocabulary.units = Units::from_toml(units)?;
         let mut names = HashSet::new();
         for indicator in &vocabulary.indicators {
             let invalid = |problem: &str| VocabularyError::Invalid {
@@ -157,8 +168,32 @@ impl Vocabulary {
                 return Err(invalid("the name is used twice"));
             }
             indicator.scale.check().map_err(invalid)?;
+            match vocabulary.units.get(&indicator.unit) {
+                None => return Err(invalid("its unit is not among the units")),
+                Some(unit) if unit.symbol != indicator.symbol => {
+                    return Err(invalid("its symbol is not that of its unit"));
+                }
+                Some(_) => {}
+            }
         }
         Ok(vocabulary)
+    }
+
+    /// The units that are known.
+    pub fn units(&self) -> &Units {
+        &self.units
+    }
+
+    /// The same with further units, as station types declare them; known ones stay as they are.
+    #[must_use]
+    pub fn with_units<'a>(
+        mut self,
+        further: impl IntoIterator<Item = (&'a Arc<str>, &'a Unit)>,
+    ) -> Self {
+        for (code, unit) in further {
+            self.units.add(code.clone(), unit.clone());
+        }
+        self
     }
 
     /// All indicators, in the order in which they are offered to a reader.
@@ -203,8 +238,10 @@ impl ColourScale {
 mod tests {
     use super::*;
 
+    const UNITS: &str = include_str!("../../../vocabulary/units.toml");
+
     fn shipped() -> Vocabulary {
-        Vocabulary::from_toml(include_str!("../../../vocabulary/indicators.toml")).unwrap()
+        Vocabulary::from_toml(include_str!("../../../vocabulary/indicators.toml"), UNITS).unwrap()
     }
 
     #[test]
@@ -251,7 +288,20 @@ mod tests {
               { to = 1.0, colour = "#000000", text = "#FFFFFF", label = { en = "a", nl = "a" } },
               { from = 2.0, colour = "#000000", text = "#FFFFFF", label = { en = "b", nl = "b" } },
             ]"##;
-        let error = Vocabulary::from_toml(gap).unwrap_err().to_string();
+        let error = Vocabulary::from_toml(gap, UNITS).unwrap_err().to_string();
         assert!(error.contains("each class must begin"), "{error}");
+    }
+
+    #[test]
+    fn an_indicator_has_a_known_unit_and_its_symbol() {
+        let text = include_str!("../../../vocabulary/indicators.toml");
+        let fault = |text: String| Vocabulary::from_toml(&text, UNITS).unwrap_err().to_string();
+        let unknown = fault(text.replace("unit = \"hPa\"", "unit = \"florp\""));
+        assert!(
+            unknown.contains("`pressure`") && unknown.contains("not among the units"),
+            "{unknown}"
+        );
+        let other = fault(text.replace("symbol = \"hPa\"", "symbol = \"mbar\""));
+        assert!(other.contains("not that of its unit"), "{other}");
     }
 }

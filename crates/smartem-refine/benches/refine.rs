@@ -125,8 +125,11 @@ fn weather_and_noise() -> Vec<String> {
 }
 
 fn josene() -> Definition {
-    let vocabulary =
-        Vocabulary::from_toml(include_str!("../../../vocabulary/indicators.toml")).unwrap();
+    let vocabulary = Vocabulary::from_toml(
+        include_str!("../../../vocabulary/indicators.toml"),
+        include_str!("../../../vocabulary/units.toml"),
+    )
+    .unwrap();
     Definition::from_toml(include_str!("../../../devices/jose.toml"), &vocabulary).unwrap()
 }
 

@@ -62,9 +62,10 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let minute = Arc::new(AtomicI64::new(0));
     let clock = minute.clone();
     let vocabulary = include_str!("../../../vocabulary/indicators.toml");
+    let units = include_str!("../../../vocabulary/units.toml");
     let state = ServeState {
         store,
-        vocabulary: Arc::new(Vocabulary::from_toml(vocabulary).unwrap()),
+        vocabulary: Arc::new(Vocabulary::from_toml(vocabulary, units).unwrap()),
         viewer: ViewerSettings {
             tile_url: None,
             tile_attribution: String::new(),

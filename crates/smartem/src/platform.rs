@@ -18,6 +18,9 @@ use crate::config::{self, Config, ConfigError, ProcessConfig};
 /// The indicators, compiled in.
 const VOCABULARY: &str = include_str!("../../../vocabulary/indicators.toml");
 
+/// The units, compiled in.
+const UNITS: &str = include_str!("../../../vocabulary/units.toml");
+
 /// The station types that come with the program.
 const DEFINITIONS: [(&str, &str); 6] = [
     ("ase.toml", include_str!("../../../devices/ase.toml")),
@@ -66,7 +69,7 @@ const PARAMETERS: [(&str, &str); 5] = [
 
 /// The vocabulary that comes with the program.
 pub(crate) fn vocabulary() -> anyhow::Result<Vocabulary> {
-    Vocabulary::from_toml(VOCABULARY).context("reading the built-in vocabulary")
+    Vocabulary::from_toml(VOCABULARY, UNITS).context("reading the built-in vocabulary")
 }
 
 /// The built-in station types with their parameters, and those of a folder, which may replace them.
@@ -241,7 +244,9 @@ impl Platform {
         })?;
         Ok(ServeState {
             store,
-            vocabulary: Arc::new(vocabulary()?),
+            vocabulary: Arc::new(
+                vocabulary()?.with_units(self.catalogue.iter().flat_map(|d| d.units())),
+            ),
             viewer: settings,
             stale_after,
             clock,

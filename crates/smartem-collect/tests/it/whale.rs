@@ -50,8 +50,11 @@ impl Bench {
     }
 
     async fn run_with(&self, config: WhaleConfig, intent: Intent) -> RunReport {
-        let vocabulary =
-            Vocabulary::from_toml(include_str!("../../../../vocabulary/indicators.toml")).unwrap();
+        let vocabulary = Vocabulary::from_toml(
+            include_str!("../../../../vocabulary/indicators.toml"),
+            include_str!("../../../../vocabulary/units.toml"),
+        )
+        .unwrap();
         let josene = include_str!("../../../../devices/jose.toml");
         let mut catalogue = Catalogue::default();
         catalogue.insert(Definition::from_toml(josene, &vocabulary).unwrap());
@@ -156,7 +159,7 @@ fn hour_body(station: &str, day: &str, hour: i64, co2: i64) -> Value {
 }
 
 #[tokio::test]
-async fn malformed_hours_are_quarantined_and_their_neighbours_taken() {
+async fn d_033_malformed_hours_are_quarantined_and_their_neighbours_taken() {
     let bench = Bench::new().await;
     bench.list(&[("23", &[("20261120", &[1, 2, 3, 4, 5, 6, 7, 25])])]);
     let path = "/devices/23/timeseries/20261120";

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use smartem_model::{Vocabulary, nearest};
+use smartem_model::{Unit, Units, Vocabulary, check_unit_code, nearest};
 use toml::Spanned;
 
 use super::format::{
@@ -25,6 +25,7 @@ pub(super) fn check(
     let mut checker = Checker {
         text,
         vocabulary,
+        units: Units::default(),
         faults: Vec::new(),
         keys: Vec::new(),
         indicator_names: format.indicator.keys().cloned().collect(),
@@ -35,12 +36,14 @@ pub(super) fn check(
         mut faults,
         keys,
         auxiliaries,
+        units,
         ..
     } = checker;
     if faults.is_empty() {
         Ok(Definition {
             keys,
             auxiliaries,
+            units,
             ..definition
         })
     } else {
@@ -52,6 +55,8 @@ pub(super) fn check(
 struct Checker<'a> {
     text: &'a str,
     vocabulary: &'a Vocabulary,
+    /// Those that the definition declares itself.
+    units: Units,
     faults: Vec<Fault>,
     keys: Vec<Arc<str>>,
     indicator_names: BTreeSet<String>,
@@ -66,6 +71,7 @@ impl Checker<'_> {
     }
 
     fn definition(&mut self, format: DefinitionFormat) -> Definition {
+        self.declare(format.unit);
         let name = self.name(&format.name);
         let version = self.word(&format.version, "version");
         if let Some(cadence) = &format.cadence_s
@@ -134,6 +140,7 @@ impl Checker<'_> {
             stream,
             location,
             keys: Vec::new(),
+            units: Units::default(),
             indicators,
             network_inputs,
             smoothing_restart_s,
@@ -210,14 +217,33 @@ impl Checker<'_> {
         word.get_ref().as_str().into()
     }
 
-    fn unit(&mut self, unit: &Spanned<String>) -> Arc<str> {
-        if unit.get_ref().is_empty() || unit.get_ref().contains(char::is_whitespace) {
-            self.fault(
-                unit.span(),
-                "`unit` must be a UCUM code without blanks, such as `ug/m3`, `Cel` or `1`",
-            );
+    /// Takes the units that the definition declares itself.
+    fn declare(&mut self, units: BTreeMap<String, Spanned<Unit>>) {
+        for (code, unit) in units {
+            if let Err(problem) = check_unit_code(&code) {
+                self.fault(unit.span(), format!("unit `{code}`: {problem}"));
+            }
+            self.units.add(code.into(), unit.into_inner());
         }
-        unit.get_ref().as_str().into()
+    }
+
+    fn unit(&mut self, unit: &Spanned<String>) -> Arc<str> {
+        let code = unit.get_ref().as_str();
+        let known = self.vocabulary.units();
+        if known.get(code).is_none() && self.units.get(code).is_none() {
+            let guess = known
+                .suggest(code)
+                .map(|near| format!("; did you mean `{near}`?"))
+                .unwrap_or_default();
+            let message = match check_unit_code(code) {
+                Err(problem) => format!("`unit` is `{code}`: {problem}{guess}"),
+                Ok(()) => format!(
+                    "unit `{code}` is not known{guess}; a new one needs its own table `[unit.\"{code}\"]` with `symbol` and `label = {{ en, nl }}`"
+                ),
+            };
+            self.fault(unit.span(), message);
+        }
+        code.into()
     }
 
     fn bounds(&mut self, min: Bound<'_>, max: Bound<'_>) -> Bounds {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use smartem_model::Text;
+use smartem_model::{Text, Unit};
 use toml::Spanned;
 
 use super::{CoordinateEncoding, DefinitionError, Fault};
@@ -22,6 +22,8 @@ pub(super) struct DefinitionFormat {
     pub location: LocationFormat,
     pub network: Option<NetworkFormat>,
     pub auxiliary: Option<AuxiliaryFormat>,
+    #[serde(default)]
+    pub unit: BTreeMap<String, Spanned<Unit>>,
     #[serde(default)]
     pub indicator: BTreeMap<String, Spanned<IndicatorFormat>>,
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use smartem_model::{Averaging, Text, Vocabulary};
+use smartem_model::{Averaging, Text, Unit, Units, Vocabulary};
 
 use crate::hash::short_sha256;
 use crate::laws::{self, FrontEnd};
@@ -36,6 +36,8 @@ pub struct Definition {
     pub(crate) location: LocationKeys,
     /// Every key that an indicator reads, each once; indicators refer to them by position.
     pub(crate) keys: Vec<Arc<str>>,
+    /// Units that no vocabulary has.
+    pub(crate) units: Units,
     pub(crate) indicators: Vec<IndicatorDefinition>,
     /// Inputs of the gas networks in their order of testing; empty where there are none.
     pub(crate) network_inputs: Vec<NetworkInput>,
@@ -284,6 +286,11 @@ impl Definition {
         self.indicators
             .iter()
             .map(|i| (i.name.as_ref(), i.unit.as_ref(), i.sensor.as_deref()))
+    }
+
+    /// The units that the definition declares itself, by code.
+    pub fn units(&self) -> impl Iterator<Item = (&Arc<str>, &Unit)> {
+        self.units.iter()
     }
 
     /// Whether the definition has a network that a model for this gas can serve.

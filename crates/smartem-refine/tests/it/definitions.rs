@@ -3,7 +3,7 @@
 use serde_json::json;
 use smartem_refine::{Catalogue, Definition};
 
-use crate::support::{answer, vocabulary};
+use crate::support::{answer, root, vocabulary};
 
 const WEATHER_KIT: &str = r#"
 name = "weatherkit"
@@ -137,6 +137,91 @@ fn the_same_text_has_the_same_id_and_another_text_another() {
     assert_eq!(id(WEATHER_KIT), id(WEATHER_KIT));
     assert_ne!(id(WEATHER_KIT), id(&WEATHER_KIT.replace("1024", "1023")));
     assert!(id(WEATHER_KIT).starts_with("weatherkit-3@"));
+}
+
+#[test]
+fn a_unit_that_is_not_known_is_a_fault_with_the_code_that_was_meant() {
+    let fault = |unit: &str| {
+        let text = WEATHER_KIT.replace("unit = \"m/s\"", &format!("unit = \"{unit}\""));
+        let mut faults = faults(&text);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        faults.remove(0)
+    };
+    for (written, meant) in [
+        ("°C", "`Cel`"),
+        ("C", "`Cel`"),
+        ("µg/m³", "`ug/m3`"),
+        ("ppb", "`[ppb]`"),
+        ("dB(A)", "`dB[SPL]{A}`"),
+        ("M/S", "`m/s`"),
+    ] {
+        let fault = fault(written);
+        assert!(
+            fault.starts_with("line 26, ") && fault.contains(&format!("did you mean {meant}?")),
+            "{fault}"
+        );
+    }
+    let fault = fault("{florp}");
+    assert!(fault.contains("[unit.\"{florp}\"]"), "{fault}");
+}
+
+#[test]
+fn a_definition_may_bring_units_of_its_own() {
+    let text = WEATHER_KIT.replace("unit = \"m/s\"", "unit = \"{florp}\"");
+    let declared = format!(
+        "{text}\n[unit.\"{{florp}}\"]\nsymbol = \"fl\"\nlabel = {{ en = \"florps\", nl = \"florpen\" }}\n"
+    );
+    let definition = Definition::from_toml(&declared, &vocabulary()).unwrap();
+    let (code, unit) = definition.units().next().unwrap();
+    assert_eq!((&**code, &*unit.label.nl), ("{florp}", "florpen"));
+
+    let vocabulary = vocabulary().with_units(definition.units());
+    assert_eq!(
+        &*vocabulary.units().get("{florp}").unwrap().label.en,
+        "florps"
+    );
+
+    let impossible = declared.replace("[unit.\"{florp}\"]", "[unit.\"flo rp\"]");
+    let faults = faults(&impossible);
+    assert!(
+        faults.iter().any(|fault| fault.contains("unit `flo rp`")),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn every_unit_in_what_is_shipped_is_in_the_list_of_units() {
+    fn units_in(value: &toml::Value, found: &mut Vec<String>) {
+        match value {
+            toml::Value::Table(table) => {
+                for (key, value) in table {
+                    match value {
+                        toml::Value::String(unit) if key == "unit" => found.push(unit.clone()),
+                        other => units_in(other, found),
+                    }
+                }
+            }
+            toml::Value::Array(list) => list.iter().for_each(|value| units_in(value, found)),
+            _ => {}
+        }
+    }
+    let vocabulary = vocabulary();
+    let mut files = vec![root().join("vocabulary/indicators.toml")];
+    let devices = std::fs::read_dir(root().join("devices")).unwrap();
+    let devices = devices.map(|entry| entry.unwrap().path());
+    files.extend(devices.filter(|path| path.is_file()));
+    let mut checked = 0;
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut found = Vec::new();
+        units_in(&toml::from_str(&text).unwrap(), &mut found);
+        for unit in found {
+            let known = vocabulary.units().get(&unit);
+            assert!(known.is_some(), "{}: {unit}", file.display());
+            checked += 1;
+        }
+    }
+    assert!(checked >= 30, "only {checked} units were found");
 }
 
 const BOX: &str = r#"

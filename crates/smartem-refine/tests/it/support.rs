@@ -11,7 +11,11 @@ pub(crate) fn root() -> PathBuf {
 }
 
 pub(crate) fn vocabulary() -> Vocabulary {
-    Vocabulary::from_toml(include_str!("../../../../vocabulary/indicators.toml")).unwrap()
+    Vocabulary::from_toml(
+        include_str!("../../../../vocabulary/indicators.toml"),
+        include_str!("../../../../vocabulary/units.toml"),
+    )
+    .unwrap()
 }
 
 pub(crate) fn catalogue() -> Catalogue {

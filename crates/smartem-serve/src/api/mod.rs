@@ -25,6 +25,7 @@ use crate::{ServeState, ViewerSettings};
 #[openapi(paths(
     viewer,
     indicators::list,
+    indicators::units,
     stations::list,
     stations::one,
     observations::list
@@ -34,12 +35,14 @@ struct Document;
 struct Api {
     state: ServeState,
     indicators: indicators::Body,
+    units: indicators::Body,
     stations: stations_body::Cache,
 }
 
 pub(crate) fn part(state: ServeState) -> ServicePart {
     let api = Arc::new(Api {
-        indicators: indicators::Body::new(&state.vocabulary, &state.viewer.version),
+        indicators: indicators::Body::indicators(&state.vocabulary, &state.viewer.version),
+        units: indicators::Body::units(&state.vocabulary, &state.viewer.version),
         stations: stations_body::Cache::default(),
         state,
     });
@@ -55,6 +58,10 @@ pub(crate) fn part(state: ServeState) -> ServicePart {
         .route(
             "/api/v1/indicators",
             get(indicators::list).with_state(api.clone()),
+        )
+        .route(
+            "/api/v1/units",
+            get(indicators::units).with_state(api.clone()),
         )
         .route(
             "/api/v1/stations",
@@ -84,6 +91,11 @@ pub(crate) fn part(state: ServeState) -> ServicePart {
             "item",
             "/api/v1/indicators",
             "The indicators with units and colours",
+        ))
+        .link(link(
+            "item",
+            "/api/v1/units",
+            "The units with symbols and names",
         ))
         .link(link("item", "/api/v1/viewer", "Settings of the viewer"))
 }

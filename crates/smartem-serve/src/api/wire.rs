@@ -1,10 +1,12 @@
 //! The shapes of the answers; what each field means is told to readers of the OpenAPI document.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 use smartem_model::{
     Averaging, Closed, ColourClass, ColourScale, ColourStop, Flag, Indicator, Observation, Period,
-    Position, Quality, StationId, Text, Vocabulary,
+    Position, Quality, StationId, Text, Unit, Vocabulary,
 };
 use smartem_store::{LastValue, StationView};
 use utoipa::ToSchema;
@@ -355,8 +357,13 @@ pub(super) struct IndicatorsBody<'a> {
 impl<'a> From<&'a Vocabulary> for IndicatorsBody<'a> {
     fn from(vocabulary: &'a Vocabulary) -> Self {
         let indicators = vocabulary.indicators().iter();
+        let body = |indicator: &'a Indicator| {
+            // The vocabulary was refused if one of its units had no name.
+            let unit = vocabulary.units().get(&indicator.unit)?;
+            Some(IndicatorBody::new(indicator, unit))
+        };
         Self {
-            indicators: indicators.map(IndicatorBody::from).collect(),
+            indicators: indicators.filter_map(body).collect(),
         }
     }
 }
@@ -373,6 +380,8 @@ struct IndicatorBody<'a> {
     description: TextBody<'a>,
     /// UCUM code of the usual unit, the one of the scale; a station may have another.
     unit: &'a str,
+    /// What that unit is called.
+    unit_label: TextBody<'a>,
     /// How the unit is written on a page.
     symbol: &'a str,
     /// Digits after the point on a page.
@@ -385,13 +394,14 @@ struct IndicatorBody<'a> {
     scale: ScaleBody<'a>,
 }
 
-impl<'a> From<&'a Indicator> for IndicatorBody<'a> {
-    fn from(indicator: &'a Indicator) -> Self {
+impl<'a> IndicatorBody<'a> {
+    fn new(indicator: &'a Indicator, unit: &'a Unit) -> Self {
         Self {
             name: &indicator.name,
             label: (&indicator.label).into(),
             description: (&indicator.description).into(),
             unit: &indicator.unit,
+            unit_label: (&unit.label).into(),
             symbol: &indicator.symbol,
             decimals: indicator.decimals,
             average: indicator.average.into(),
@@ -399,6 +409,42 @@ impl<'a> From<&'a Indicator> for IndicatorBody<'a> {
             scale: (&indicator.scale).into(),
         }
     }
+}
+
+/// The units in which values are given.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Units)]
+pub(super) struct UnitsBody<'a> {
+    /// By code.
+    units: Vec<UnitBody<'a>>,
+}
+
+impl<'a> From<&'a Vocabulary> for UnitsBody<'a> {
+    fn from(vocabulary: &'a Vocabulary) -> Self {
+        let body = |(code, unit): (&'a Arc<str>, &'a Unit)| UnitBody {
+            code,
+            symbol: &unit.symbol,
+            label: (&unit.label).into(),
+            quantity: &unit.quantity,
+        };
+        Self {
+            units: vocabulary.units().iter().map(body).collect(),
+        }
+    }
+}
+
+/// A unit: its code, how it is written, and what it is called.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Unit)]
+struct UnitBody<'a> {
+    /// UCUM code, as observations give it; case matters.
+    code: &'a str,
+    /// How it is written behind a number; empty where nothing is written.
+    symbol: &'a str,
+    /// What it is called.
+    label: TextBody<'a>,
+    /// What is measured in it, in English; empty where a station type does not tell.
+    quantity: &'a str,
 }
 
 /// A text in the languages of the platform.

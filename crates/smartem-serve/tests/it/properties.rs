@@ -31,6 +31,7 @@ fn path() -> impl Strategy<Value = &'static str> {
         "/api/v1/",
         "/api/v1/viewer",
         "/api/v1/indicators",
+        "/api/v1/units",
         "/api/v1/stations",
         "/api/v1/stations/1001",
         "/api/v1/stations/1001/observations",

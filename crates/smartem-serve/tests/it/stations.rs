@@ -58,7 +58,7 @@ async fn an_unknown_station_is_named() {
 }
 
 #[tokio::test]
-async fn a_value_goes_stale_with_the_clock() {
+async fn d_057_a_value_goes_stale_with_the_clock() {
     let world = World::filled().await;
     let stale = async || -> Vec<bool> {
         let body = world.get("/api/v1/stations").await.json();
@@ -71,6 +71,25 @@ async fn a_value_goes_stale_with_the_clock() {
     assert_eq!(stale().await, [false, false, false]);
     world.set_clock("2026-11-15T15:01:00Z");
     assert_eq!(stale().await, [true, true, false]);
+}
+
+#[tokio::test]
+async fn d_058_a_change_of_clocks_makes_nothing_stale_or_new() {
+    let world = World::empty().await;
+    let stale = async || world.get("/api/v1/stations/1").await.json()["last"][0]["stale"].clone();
+    // Clocks in Amsterdam go back at 01:00 UTC: 02:30 in summer time, two hours later 03:30 in
+    // winter time. The original reckoned with local times, which are one hour apart.
+    world.newest("1", "no2", "2026-10-25T00:30:00Z").await;
+    world.set_clock("2026-10-25T02:30:00Z");
+    assert_eq!(stale().await, false);
+    world.set_clock("2026-10-25T02:31:00Z");
+    assert_eq!(stale().await, true);
+    // In spring they go forward at 01:00 UTC: from 01:30 to 04:30 on the clock are two hours.
+    world.newest("1", "no2", "2027-03-28T00:30:00Z").await;
+    world.set_clock("2027-03-28T02:30:00Z");
+    assert_eq!(stale().await, false);
+    world.set_clock("2027-03-28T02:31:00Z");
+    assert_eq!(stale().await, true);
 }
 
 #[tokio::test]
@@ -196,6 +215,11 @@ async fn indicators_and_viewer_have_the_shape_of_the_contract() {
             serde_json::to_value(known.average).unwrap()
         );
         assert_eq!(sent["on_map"], known.on_map);
+        let unit = world.state.vocabulary.units().get(&known.unit).unwrap();
+        assert_eq!(
+            sent["unit_label"],
+            json!({"en": unit.label.en, "nl": unit.label.nl})
+        );
     }
     let tag = answer.header("etag");
     let again = world
@@ -208,6 +232,26 @@ async fn indicators_and_viewer_have_the_shape_of_the_contract() {
         json!({"tile_url": null, "tile_attribution": "", "demo": false, "version": "0.1.0",
             "start_view": {"lon": 5.85, "lat": 51.84, "zoom": 12.0}})
     );
+}
+
+#[tokio::test]
+async fn units_are_told_with_their_symbols_and_names() {
+    let world = World::filled().await;
+    let answer = world.get("/api/v1/units").await;
+    let body = answer.json();
+    let units = body["units"].as_array().unwrap();
+    assert_eq!(units.len(), world.state.vocabulary.units().iter().count());
+    let dust = units.iter().find(|unit| unit["code"] == "ug/m3").unwrap();
+    assert_eq!(
+        dust,
+        &json!({"code": "ug/m3", "symbol": "µg/m³", "quantity": "mass concentration", "label": {
+            "en": "micrograms per cubic metre", "nl": "microgram per kubieke meter"}})
+    );
+    let tag = answer.header("etag");
+    let again = world
+        .ask("GET", "/api/v1/units", &[("if-none-match", tag)])
+        .await;
+    assert_eq!(again.status.as_u16(), 304);
 }
 
 #[tokio::test]

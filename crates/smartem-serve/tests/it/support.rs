@@ -59,9 +59,10 @@ impl World {
             .unwrap();
         let clock = Arc::new(AtomicI64::new(now.as_second()));
         let vocabulary = include_str!("../../../../vocabulary/indicators.toml");
+        let units = include_str!("../../../../vocabulary/units.toml");
         let state = ServeState {
             store: store.clone(),
-            vocabulary: Arc::new(Vocabulary::from_toml(vocabulary).unwrap()),
+            vocabulary: Arc::new(Vocabulary::from_toml(vocabulary, units).unwrap()),
             viewer: ViewerSettings {
                 tile_url: None,
                 tile_attribution: String::new(),

@@ -7,6 +7,7 @@
 )]
 
 mod crash;
+mod defects;
 mod intake;
 mod last;
 mod location;
@@ -33,6 +34,10 @@ macro_rules! suite {
 }
 
 suite! {
+    defects {
+        d_041_refining_again_makes_no_duplicates,
+        d_043_an_hour_that_grew_is_refined_again_with_those_after_it,
+    }
     intake {
         an_unchanged_record_is_no_work,
         a_changed_record_is_work_again,

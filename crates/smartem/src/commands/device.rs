@@ -57,17 +57,20 @@ fn show(name: &str, global: &Global) -> anyhow::Result<ExitCode> {
         "{} ({}), definition {}",
         definition.name, definition.label.en, definition.id
     ));
+    let vocabulary = platform::vocabulary()?.with_units(definition.units());
     let rows: Vec<[String; _]> = definition
         .outputs()
         .map(|(indicator, unit, sensor)| {
+            let label = vocabulary.units().get(unit).map(|unit| &unit.label.en);
             [
                 indicator.to_owned(),
                 unit.to_owned(),
+                label.map(ToString::to_string).unwrap_or_default(),
                 sensor.unwrap_or("the instrument's own").to_owned(),
             ]
         })
         .collect();
-    print_table(&["indicator", "unit", "sensor"], &rows);
+    print_table(&["indicator", "unit", "unit label", "sensor"], &rows);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -101,7 +101,13 @@ fn device_check_explains_faults_by_line() {
         listed.contains("jose") && listed.contains("luftdaten"),
         "{listed}"
     );
-    assert!(text(&place.run(&["device", "show", "jose"]).stdout).contains("temp-S12"));
+    let shown = text(&place.run(&["device", "show", "jose"]).stdout);
+    let temperature = shown.lines().find(|line| line.starts_with("temperature"));
+    let cells: Vec<&str> = temperature.unwrap().split_whitespace().collect();
+    assert_eq!(
+        cells,
+        ["temperature", "Cel", "degrees", "Celsius", "temp-S12"]
+    );
 }
 
 #[test]

@@ -4,6 +4,8 @@
 mod commands;
 mod harvest;
 mod kill;
+mod reference;
 mod rooms;
 mod services;
 mod support;
+mod tutorial;
