@@ -33,8 +33,9 @@ impl ModelSet {
 pub struct Model {
     /// The gas it estimates: `co`, `no2` or `o3`.
     pub gas: String,
-    /// How observations cite it: gas and content hash.
+    /// How observations cite it: gas and content hash; a model of the demo says so first.
     pub id: Arc<str>,
+    is_demo: bool,
     activation: Activation,
     /// Input keys, in the order of the network.
     input_order: Vec<String>,
@@ -95,6 +96,9 @@ pub enum ModelError {
 #[derive(Deserialize)]
 struct ModelFormat {
     gas: String,
+    /// Made for simulated stations, not from measurements.
+    #[serde(default)]
+    demo: bool,
     input_order: Vec<String>,
     running_mean_weights: BTreeMap<String, f64>,
     scaler: ScalerFormat,
@@ -134,8 +138,10 @@ impl Model {
         }
         format.check_inputs(definition).map_err(refused)?;
         let (hidden, output_bias) = format.layers().map_err(refused)?;
+        let kind = if format.demo { "demo " } else { "" };
         Ok(Self {
-            id: format!("{gas} sha256:{}", short_sha256(text, 6)).into(),
+            id: format!("{kind}{gas} sha256:{}", short_sha256(text, 6)).into(),
+            is_demo: format.demo,
             gas: format.gas,
             activation: format.mlp.activation,
             input_order: format.input_order,
@@ -144,6 +150,11 @@ impl Model {
             hidden,
             output_bias,
         })
+    }
+
+    /// Whether it was made for simulated stations; it must not serve real ones.
+    pub fn is_demo(&self) -> bool {
+        self.is_demo
     }
 
     /// The output for inputs given in the order of the network, in ug/m3 (R7.4).
