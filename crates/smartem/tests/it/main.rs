@@ -4,6 +4,8 @@
 mod commands;
 mod harvest;
 mod kill;
+mod models;
+mod replay;
 mod rooms;
 mod services;
 mod support;
