@@ -209,6 +209,12 @@ impl Counters {
         }
     }
 
+    /// Says a count that is told also when it is zero.
+    pub fn set(&self, name: &'static str, count: u64) {
+        let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.insert((name, String::new()), count);
+    }
+
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
         self.0
@@ -277,6 +283,8 @@ impl fmt::Display for Counters {
 pub struct RunReport {
     /// For the operating system.
     pub exit_code: ExitCode,
+    /// How the run ended; `None` when it failed.
+    pub outcome: Option<Outcome>,
     /// One line for a person: process, outcome and counts.
     pub summary: String,
 }
@@ -304,7 +312,11 @@ pub async fn run_once(process: &dyn Process, run: Run) -> RunReport {
         }
         Ok(_) => info!(process = %run.process, outcome, counts = %run.counters, "run ended"),
     }
-    RunReport { exit_code, summary }
+    RunReport {
+        exit_code,
+        outcome: result.ok(),
+        summary,
+    }
 }
 
 async fn run_locked(process: &dyn Process, run: &Run) -> Result<Outcome, ProcessError> {

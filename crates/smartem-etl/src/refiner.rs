@@ -6,8 +6,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 use smartem_model::{Quarantine, QuarantineReason, StationId};
 use smartem_refine::{Catalogue, ModelSet, Refined, StationFacts, refine};
-use smartem_store::{CommitRefined, DEFAULT_MOVE_M, RefinedHour, StationWork, WorkHour};
-use tracing::warn;
+use smartem_store::{CommitRefined, DEFAULT_MOVE_M, RefinedHour, Selection, StationWork, WorkHour};
+use tracing::{info, warn};
 
 use crate::process::{Outcome, Process, ProcessError, Run};
 
@@ -20,12 +20,14 @@ pub struct Refiner {
     catalogue: Arc<Catalogue>,
     models: Arc<ModelSet>,
     settings: RefinerSettings,
+    replay: Option<Selection>,
 }
 
 /// How the refiner works; results do not depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct RefinerSettings {
-    /// Stations refined at the same time.
+    /// Stations refined at the same time; so at most `parallel` times `batch_hours` hours are in
+    /// memory, however long the backlog.
     pub parallel: NonZeroUsize,
     /// Hours of a station in one transaction.
     pub batch_hours: NonZeroUsize,
@@ -59,6 +61,18 @@ impl Refiner {
             catalogue,
             models,
             settings,
+            replay: None,
+        }
+    }
+
+    /// A refiner that first marks stored hours to be refined again.
+    ///
+    /// The marks are in the store: when the run ends early, any later run goes on.
+    #[must_use]
+    pub fn replaying(self, selection: Selection) -> Self {
+        Self {
+            replay: Some(selection),
+            ..self
         }
     }
 
@@ -100,6 +114,12 @@ impl Process for Refiner {
     }
 
     async fn run(&self, run: &Run) -> Result<Outcome, ProcessError> {
+        if let Some(selection) = &self.replay {
+            let marked = run.store.refine_again(selection.clone()).await?;
+            run.counters.set("hours_marked", marked);
+            info!(hours = marked, "marked to be refined again");
+            run.show_progress();
+        }
         loop {
             let stations = run.store.dirty_stations(STATIONS_AT_ONCE).await?;
             if stations.is_empty() {

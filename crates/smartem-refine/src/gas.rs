@@ -34,8 +34,9 @@ impl ModelSet {
 pub struct Model {
     /// The gas it estimates: `co`, `no2` or `o3`.
     pub gas: String,
-    /// How observations cite it: gas and content hash.
+    /// How observations cite it: gas and content hash; a model of the demo says so first.
     pub id: Arc<str>,
+    is_demo: bool,
     /// Input keys, in the order of the network.
     input_order: Vec<String>,
     network: Network,
@@ -66,6 +67,9 @@ pub enum ModelError {
 #[derive(Deserialize)]
 struct ModelFormat {
     gas: String,
+    /// Made for simulated stations, not from measurements.
+    #[serde(default)]
+    demo: bool,
     input_order: Vec<String>,
     running_mean_weights: BTreeMap<String, f64>,
     scaler: ScalerFormat,
@@ -105,12 +109,19 @@ impl Model {
         }
         format.check_inputs(definition).map_err(refused)?;
         let network = format.network().map_err(refused)?;
+        let kind = if format.demo { "demo " } else { "" };
         Ok(Self {
-            id: format!("{gas} sha256:{}", short_sha256(text, 6)).into(),
+            id: format!("{kind}{gas} sha256:{}", short_sha256(text, 6)).into(),
+            is_demo: format.demo,
             gas: format.gas,
             input_order: format.input_order,
             network,
         })
+    }
+
+    /// Whether it was made for simulated stations; it must not serve real ones.
+    pub fn is_demo(&self) -> bool {
+        self.is_demo
     }
 
     /// Where each network input of a definition stands in the order of the network.

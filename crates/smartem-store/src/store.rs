@@ -11,8 +11,8 @@ use crate::sqlite::{Sqlite, blocking};
 use crate::{
     Backlog, CheckReport, CommitRefined, CommitReport, CounterRow, Intake, IntakeReport,
     LastIntake, LastReport, Migration, ObservationQuery, Page, ProcessLock, QuarantineEntry,
-    QuarantineFilter, RunId, RunResult, RunRow, SnapshotFacts, StationHour, StationLocation,
-    StationView, StationWork, StoreError,
+    QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts, StationHour,
+    StationLocation, StationView, StationWork, StoreError,
 };
 
 /// How a store is opened.
@@ -169,14 +169,16 @@ impl Store {
         self.backend.commit_refined(commit).await
     }
 
-    /// Marks the hours of a station (of all, for `None`) from `from` on, to be refined again, for
-    /// example with another definition; returns how many.
-    pub async fn refine_again(
-        &self,
-        station: Option<&StationId>,
-        from: Option<Hour>,
-    ) -> Result<u64, StoreError> {
-        self.backend.refine_again(station.cloned(), from).await
+    /// Marks stored hours to be refined again, for example with another definition; returns how
+    /// many.
+    ///
+    /// The first of them takes the state that the hour before it handed on. The hours after the
+    /// last are marked when it is committed, and only as far as the state handed on differs.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownStation`] when one of the stations is not known; nothing is marked then.
+    pub async fn refine_again(&self, selection: Selection) -> Result<u64, StoreError> {
+        self.backend.refine_again(selection).await
     }
 
     /// What is kept of a refined hour beside its observations.

@@ -46,6 +46,17 @@ pub struct SnapshotFacts {
     pub location: Option<Position>,
 }
 
+/// Which stored hours are to be refined again; by default all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only of these stations.
+    pub stations: Option<Vec<StationId>>,
+    /// Only from this hour on.
+    pub from: Option<Hour>,
+    /// Only before this hour.
+    pub to: Option<Hour>,
+}
+
 /// One hour to be refined.
 #[derive(Clone, Debug)]
 pub struct WorkHour {

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use smartem_model::{Hour, StationId, parse_timestamp};
 
 /// The Smart Emission Data Platform: raw values of air-quality, noise and weather stations in,
 /// validated and calibrated open data out.
@@ -104,16 +107,52 @@ pub(crate) enum Etl {
     #[command(
         after_help = "Exit status: 0 done, nothing to do, budget spent with work left, or records quarantined;\n\
         75 nothing could be reached or stopped with work left; 65 data no later run can pass; 78 configuration.\n\
-        Example: smartem etl run harvester-whale && smartem etl run refiner"
+        Examples:\n  smartem etl run harvester-whale && smartem etl run refiner\n  \
+        smartem etl run refiner --replay --from 2026-11-01 --to 2026-11-02T12:00:00Z --stations 23,24"
     )]
-    Run {
-        /// Name of the process; `smartem etl list` shows them
-        process: String,
-    },
+    Run(EtlRun),
     /// All processes with their chains and schedules
     List,
     /// Last run, outcome, backlog and next run of every process
     Status,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EtlRun {
+    /// Name of the process; `smartem etl list` shows them
+    pub process: String,
+    /// Refiner only: refine stored hours again and replace what they gave before
+    #[arg(long)]
+    pub replay: bool,
+    /// Replay only the hours from this time on: RFC 3339, or a date (UTC) [default: the first]
+    #[arg(long, requires = "replay", value_name = "TIME", value_parser = time)]
+    pub from: Option<Timestamp>,
+    /// Replay only the hours before this time: RFC 3339, or a date (UTC) [default: to the last]
+    #[arg(long, requires = "replay", value_name = "TIME", value_parser = time)]
+    pub to: Option<Timestamp>,
+    /// Replay only these stations, separated by commas [default: all]
+    #[arg(long, requires = "replay", value_name = "ID", value_delimiter = ',', value_parser = station_id)]
+    pub stations: Vec<StationId>,
+}
+
+/// Reads a time, or a date as its midnight in UTC.
+fn time(text: &str) -> Result<Timestamp, String> {
+    // The library reads more forms of a date than the one that is offered.
+    let date = (text.len() == 10).then(|| text.parse::<Date>().ok());
+    let midnight = date
+        .flatten()
+        .and_then(|date| Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok());
+    let time = midnight.or_else(|| parse_timestamp(text)).ok_or(
+        "no RFC 3339 time and no date; write for example 2026-11-15T00:00:00Z or 2026-11-15",
+    )?;
+    match Hour::containing(time) {
+        Some(_) => Ok(time),
+        None => Err("there are no hours before 1970 or after 2999".to_owned()),
+    }
+}
+
+fn station_id(text: &str) -> Result<StationId, String> {
+    StationId::new(text.trim()).ok_or_else(|| "an id must not be empty".to_owned())
 }
 
 #[derive(Args, Debug)]

@@ -1,5 +1,7 @@
 //! Wiring: from the configuration to definitions, processes and services.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use smartem_collect::harvest::whale::Whale;
 use smartem_etl::{Clock, Harvest, Input, Intent, Process, Refiner, RefinerSettings};
 use smartem_http::{Limits, Readiness};
 use smartem_model::Vocabulary;
-use smartem_refine::{Catalogue, Definition, DefinitionError, ModelSet};
+use smartem_refine::{Catalogue, Definition, DefinitionError, Model, ModelSet};
 use smartem_serve::{ServeState, ViewerSettings};
 use smartem_store::Store;
 
@@ -138,6 +140,94 @@ fn read(file: &Path) -> anyhow::Result<String> {
     Ok(std::fs::read_to_string(file).map_err(unreadable)?)
 }
 
+/// The models of a folder: each `*.json` one model, of a gas that no other is for.
+///
+/// A model of the demo is refused: its values mean nothing at a real station.
+fn models(folder: &Path, catalogue: &Catalogue) -> anyhow::Result<ModelSet> {
+    let unreadable = |error: std::io::Error| {
+        refused(format!(
+            "the folder of models {} cannot be read: {error}; mend `refine.models_dir`",
+            folder.display()
+        ))
+    };
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .map_err(unreadable)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
+    files.sort();
+    let mut models = ModelSet::default();
+    let mut taken: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for file in files {
+        let name = file.display();
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| refused(format!("the model {name} cannot be read: {error}")))?;
+        let model =
+            model(&text, catalogue).map_err(|problem| refused(format!("{name}: {problem}")))?;
+        if model.is_demo() {
+            return Err(refused(format!(
+                "{name}: this is a demo model; demo models only serve `smartem demo`, \
+                 because they were never compared with an instrument; take it out of the folder"
+            )));
+        }
+        if let Some(other) = taken.get(&model.gas) {
+            return Err(refused(format!(
+                "{name}: {} is a model for `{}` too; leave one of them in the folder",
+                other.display(),
+                model.gas
+            )));
+        }
+        taken.insert(model.gas.clone(), file);
+        models.insert(model);
+    }
+    Ok(models)
+}
+
+fn refused(problem: String) -> anyhow::Error {
+    anyhow!(ConfigError(problem))
+}
+
+/// Reads the model of whatever gas it says that it is for.
+fn model(text: &str, catalogue: &Catalogue) -> Result<Model, String> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        gas: String,
+    }
+    const REMEDY: &str = "a model document has `gas`, `input_order`, `running_mean_weights`, \
+        `scaler` and `mlp`";
+    let Head { gas } = serde_json::from_str(text)
+        .map_err(|error| format!("this is no model: {error}; {REMEDY}"))?;
+    let definition = catalogue.iter().find(|it| it.calibrates(&gas));
+    let definition = definition.ok_or_else(|| {
+        format!(
+            "`gas` is `{gas}`, for which no station type has a network; \
+             `smartem device list` shows the types"
+        )
+    })?;
+    Model::from_json(text, &gas, definition).map_err(|error| format!("{error}; {REMEDY}"))
+}
+
+/// The models that come with the program for the simulated city, each with its name.
+pub(crate) const DEMO_MODELS: &[(&str, &str)] = &[];
+
+/// The models of `smartem demo`, each of which must say that it is one; nothing else may use them.
+pub(crate) fn demo_models(
+    catalogue: &Catalogue,
+    texts: &[(&str, &str)],
+) -> anyhow::Result<ModelSet> {
+    let mut models = ModelSet::default();
+    for (name, text) in texts {
+        let model = model(text, catalogue).map_err(|problem| anyhow!("{name}: {problem}"))?;
+        anyhow::ensure!(
+            model.is_demo(),
+            "{name}: a model of the demo must say `\"demo\": true`"
+        );
+        models.insert(model);
+    }
+    Ok(models)
+}
+
 /// What every process is built from.
 pub(crate) struct Platform {
     pub config: Config,
@@ -146,13 +236,28 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
+    /// With the definitions and models that the configuration names.
     pub(crate) fn new(config: Config) -> anyhow::Result<Self> {
-        let catalogue = Arc::new(catalogue(config.definitions_dir().as_deref())?);
-        Ok(Self {
+        let catalogue = catalogue(config.definitions_dir().as_deref())?;
+        let models = match config.models_dir() {
+            Some(folder) => models(&folder, &catalogue)?,
+            None => ModelSet::default(),
+        };
+        Ok(Self::from_parts(config, catalogue, models))
+    }
+
+    /// With these models instead of those of the configuration.
+    pub(crate) fn with_models(config: Config, models: ModelSet) -> anyhow::Result<Self> {
+        let catalogue = catalogue(config.definitions_dir().as_deref())?;
+        Ok(Self::from_parts(config, catalogue, models))
+    }
+
+    fn from_parts(config: Config, catalogue: Catalogue, models: ModelSet) -> Self {
+        Self {
             config,
-            catalogue,
-            models: Arc::new(ModelSet::default()),
-        })
+            catalogue: Arc::new(catalogue),
+            models: Arc::new(models),
+        }
     }
 
     /// Builds a process of the configuration.
@@ -177,14 +282,7 @@ impl Platform {
                 let sources: Vec<&ProcessConfig> = others.into_iter().map(|(_, p)| p).collect();
                 self.harvest(name, &sources, Intent::Last)
             }
-            (config::Input::Raw, [config::Output::Observations]) => {
-                let settings = RefinerSettings {
-                    move_m: self.config.refine.move_m,
-                    ..RefinerSettings::default()
-                };
-                let (catalogue, models) = (self.catalogue.clone(), self.models.clone());
-                Ok(Box::new(Refiner::new(catalogue, models, settings)))
-            }
+            (config::Input::Raw, [config::Output::Observations]) => Ok(Box::new(self.refiner())),
             (config::Input::Unset, _) => Err(refused(
                 "no `input`; it can be \"whale\", \"last\" or \"store.raw\"",
             )),
@@ -194,6 +292,18 @@ impl Platform {
             (config::Input::Last, _) => Err(refused("`output` must be [\"store.last\"]")),
             (config::Input::Raw, _) => Err(refused("`output` must be [\"store.observations\"]")),
         }
+    }
+
+    /// The process that refines the hours of the store.
+    pub(crate) fn refiner(&self) -> Refiner {
+        let refine = &self.config.refine;
+        let usual = RefinerSettings::default();
+        let settings = RefinerSettings {
+            parallel: NonZeroUsize::new(refine.parallel).unwrap_or(usual.parallel),
+            move_m: refine.move_m,
+            ..usual
+        };
+        Refiner::new(self.catalogue.clone(), self.models.clone(), settings)
     }
 
     fn harvest(
@@ -253,5 +363,20 @@ impl Platform {
             readiness: Readiness::default(),
             limits: Limits::default(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_of_the_demo_must_say_that_it_is_one() {
+        let text = include_str!("../tests/it/constant-model.json");
+        let catalogue = catalogue(None).unwrap();
+        let error = demo_models(&catalogue, &[("no2.json", text)]).unwrap_err();
+        assert!(error.to_string().contains("no2.json"), "{error}");
+        let marked = text.replacen('{', "{\"demo\": true, ", 1);
+        assert!(demo_models(&catalogue, &[("no2.json", &marked)]).is_ok());
     }
 }

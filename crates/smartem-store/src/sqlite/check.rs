@@ -16,6 +16,13 @@ const PAYLOADS: &str = "SELECT s.id, r.hour, r.content_hash, p.payload FROM raw_
     JOIN station s ON s.key = r.station_key
     JOIN raw_payload p ON p.key = r.payload_key";
 
+/// Series whose kept number of observations is not the true one.
+const SERIES: &str = "SELECT id, indicator, kept, counted FROM
+       (SELECT t.id, s.indicator, s.observations AS kept,
+           (SELECT count(*) FROM observation WHERE series_key = s.key) AS counted
+        FROM series s JOIN station t ON t.key = s.station_key)
+    WHERE kept <> counted";
+
 impl Sqlite {
     pub(crate) async fn check(self: &Arc<Self>) -> Result<CheckReport, StoreError> {
         self.read("checking the store", check).await
@@ -84,6 +91,17 @@ fn check_totals(transaction: &Transaction<'_>, report: &mut CheckReport) -> Resu
                 "the total of {name} is {kept}, there are {counted}"
             ));
         }
+    }
+    let mut statement = transaction.prepare(SERIES)?;
+    let wrong = statement.query_map([], |row| {
+        let (station, indicator): (String, String) = (row.get(0)?, row.get(1)?);
+        let (kept, counted): (i64, i64) = (row.get(2)?, row.get(3)?);
+        Ok(format!(
+            "the total of {indicator} of station {station} is {kept}, there are {counted}"
+        ))
+    })?;
+    for problem in wrong {
+        report.problems.push(problem?);
     }
     Ok(())
 }

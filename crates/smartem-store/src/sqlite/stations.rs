@@ -73,7 +73,7 @@ impl Sqlite {
             )?;
             if cadence_s.is_some() && cadence_s != before {
                 // The coverage of every hour depends on it.
-                work::mark(transaction, Some(key), None)?;
+                work::mark(transaction, Some(key), (None, None))?;
             }
             note_change(transaction)?;
             Ok(())

@@ -103,3 +103,22 @@ fn what_is_looked_for_often_is_found_by_an_index() {
         assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
 }
+
+#[tokio::test]
+async fn a_series_that_counts_wrongly_is_told_by_the_check() {
+    let (dir, connection) = created();
+    connection
+        .execute_batch(
+            "INSERT INTO station (id, station_type, network, first_seen)
+                 VALUES ('23', 'jose', 'x', 0);
+             INSERT INTO series (station_key, indicator, sensor, unit, label, observations)
+                 VALUES (1, 'no2', 'a', 'ug/m3', 'NO2', 1);",
+        )
+        .unwrap();
+    let store = crate::Store::open(dir.path(), Access::Existing).await;
+    let report = store.unwrap().check().await.unwrap();
+    assert_eq!(
+        report.problems,
+        ["the total of no2 of station 23 is 1, there are 0"]
+    );
+}

@@ -1,5 +1,6 @@
 //! Hours to be refined, and raw records as they are asked for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Transaction};
@@ -12,7 +13,7 @@ use super::fault::Fault;
 use super::{location, stations};
 use crate::codec;
 use crate::track::location_at;
-use crate::{SnapshotFacts, StationHour, StationWork, StoreError, WorkHour};
+use crate::{Selection, SnapshotFacts, StationHour, StationWork, StoreError, WorkHour};
 
 /// The content of one hour.
 const PAYLOAD: &str = "SELECT p.payload FROM station s
@@ -63,20 +64,26 @@ impl Sqlite {
         .await
     }
 
-    pub(crate) async fn refine_again(
-        &self,
-        station: Option<StationId>,
-        from: Option<Hour>,
-    ) -> Result<u64, StoreError> {
-        self.write("marking hours to be refined again", move |transaction| {
-            let station_key = match &station {
-                None => None,
-                Some(station) => match stations::key_of(transaction, station)? {
-                    Some(key) => Some(key),
-                    None => return Ok(0),
-                },
+    pub(crate) async fn refine_again(&self, selection: Selection) -> Result<u64, StoreError> {
+        const ACTION: &str = "marking hours to be refined again";
+        self.write(ACTION, move |transaction| {
+            let range = (selection.from, selection.to);
+            let Some(stations) = selection.stations else {
+                return Ok(mark(transaction, None, range)?);
             };
-            Ok(mark(transaction, station_key, from)?)
+            let mut marked = 0;
+            // Each once, however often it is named.
+            for station in BTreeSet::from_iter(stations) {
+                let Some(key) = stations::key_of(transaction, &station)? else {
+                    return Err(StoreError::UnknownStation {
+                        action: ACTION,
+                        station,
+                    }
+                    .into());
+                };
+                marked += mark(transaction, Some(key), range)?;
+            }
+            Ok(marked)
         })
         .await
     }
@@ -128,22 +135,26 @@ fn dirty_stations(transaction: &Transaction<'_>, limit: usize) -> Result<Vec<Sta
     Ok(stations)
 }
 
-/// Marks the hours of a station (of all, for `None`) from an hour on; returns how many.
+/// Marks the hours `from..to` of a station (of all, for `None`); returns how many.
+///
+/// The revision grows, so that what is being refined just now from the same hours is not taken.
 pub(super) fn mark(
     transaction: &Transaction<'_>,
     station_key: Option<i64>,
-    from: Option<Hour>,
+    (from, to): (Option<Hour>, Option<Hour>),
 ) -> rusqlite::Result<u64> {
     let from = from.map_or(i64::MIN, Hour::index);
+    let to = to.map_or(i64::MAX, Hour::index);
     let marked = match station_key {
         Some(key) => transaction.execute(
             "UPDATE raw_record SET dirty = 1, revision = revision + 1
-             WHERE station_key = ?1 AND hour >= ?2",
-            (key, from),
+             WHERE station_key = ?1 AND hour >= ?2 AND hour < ?3",
+            (key, from, to),
         )?,
         None => transaction.execute(
-            "UPDATE raw_record SET dirty = 1, revision = revision + 1 WHERE hour >= ?1",
-            [from],
+            "UPDATE raw_record SET dirty = 1, revision = revision + 1
+             WHERE hour >= ?1 AND hour < ?2",
+            (from, to),
         )?,
     };
     Ok(marked as u64)

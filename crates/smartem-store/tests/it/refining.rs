@@ -1,8 +1,8 @@
 //! Hours given out to be refined and taken back.
 
 use serde_json::{Value, json};
-use smartem_model::{Flag, Hour, Position, QuarantineReason, StationId};
-use smartem_store::{QuarantineFilter, Stage, Store, StoreError};
+use smartem_model::{Flag, Hour, Observation, Position, QuarantineReason, StationId};
+use smartem_store::{QuarantineFilter, Selection, Stage, Store, StoreError};
 
 use crate::support::{
     commit, fingerprint, hour, id, observation, observations, record, refine, refine_all, sample,
@@ -137,24 +137,105 @@ pub(crate) async fn another_location_meanwhile_makes_a_result_stale(store: Store
     assert_eq!(positions[0], positions[1]);
 }
 
+/// Hours `from..to` of these stations; all where nothing is said.
+fn selection(stations: &[&str], from: Option<i64>, to: Option<i64>) -> Selection {
+    let ids = stations.iter().map(|station| id(station));
+    Selection {
+        stations: (!stations.is_empty()).then(|| ids.collect()),
+        from: from.map(hour),
+        to: to.map(hour),
+    }
+}
+
 pub(crate) async fn hours_can_be_asked_to_be_refined_again(store: Store) {
     refined(&store, &[(0, 1), (1, 2), (4, 3)]).await;
     take_in(&store, vec![record("24", 0, &sample(1, 0.0))]).await;
     refine_all(&store).await;
-    let marked = store
-        .refine_again(Some(&id("23")), Some(hour(1)))
+    let before = fingerprint(&store).await;
+    for (chosen, marked) in [
+        (selection(&["23"], Some(1), None), 2),
+        (selection(&["23", "24", "23"], None, Some(4)), 3),
+        (selection(&[], Some(1), Some(4)), 1),
+        (selection(&[], Some(2), Some(2)), 0),
+        (selection(&[], None, None), 4),
+    ] {
+        assert_eq!(
+            store.refine_again(chosen.clone()).await.unwrap(),
+            marked,
+            "{chosen:?}"
+        );
+        assert_eq!(store.backlog().await.unwrap().dirty_hours, marked);
+        refine_all(&store).await;
+        assert_eq!(fingerprint(&store).await, before, "{chosen:?}");
+    }
+}
+
+pub(crate) async fn an_unknown_station_to_be_refined_again_is_told_and_nothing_is_marked(
+    store: Store,
+) {
+    refined(&store, &[(0, 1)]).await;
+    let error = store
+        .refine_again(selection(&["23", "99"], None, None))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, StoreError::UnknownStation { station, .. } if *station == id("99")),
+        "{error}"
+    );
+    assert!(waiting(&store, "23").await.is_empty());
+}
+
+pub(crate) async fn an_hour_in_the_middle_takes_the_state_of_the_hour_before(store: Store) {
+    refined(&store, &[(0, 1), (1, 2), (2, 3), (5, 1)]).await;
+    store
+        .refine_again(selection(&["23"], Some(2), Some(3)))
         .await
         .unwrap();
-    assert_eq!((marked, waiting(&store, "23").await), (2, vec![1, 4]));
-    assert_eq!(store.refine_again(Some(&id("99")), None).await.unwrap(), 0);
-    assert_eq!(store.refine_again(None, None).await.unwrap(), 4);
-    assert_eq!(store.backlog().await.unwrap().dirty_hours, 4);
-    let before = fingerprint(&store).await;
+    let given = work(&store, "23").await;
+    assert_eq!(given.state.as_deref(), Some("3"));
+    assert_eq!(given.hours.len(), 1);
+    let report = commit(&store, &given).await;
+    assert_eq!((report.committed, report.marked), (1, 0));
+    assert!(waiting(&store, "23").await.is_empty());
+}
+
+pub(crate) async fn what_an_hour_no_longer_gives_vanishes_and_nothing_else(store: Store) {
+    let both = json!({"a": 1, "b": 1, "lat": 51.84});
+    let records = (0..4).map(|n| record("23", n, &both));
+    take_in(&store, records.collect()).await;
     refine_all(&store).await;
-    assert_eq!(
-        fingerprint(&store).await,
-        before.replace("dirty_hours: 4", "dirty_hours: 0")
-    );
+    let untouched = async |store: &Store| {
+        let all = observations(store, "23").await.into_iter();
+        let others = all.filter(|it| !hours_of(it, 1..3));
+        others.map(|it| format!("{it:?}")).collect::<Vec<_>>()
+    };
+    let before = untouched(&store).await;
+    store
+        .refine_again(selection(&["23"], Some(1), Some(3)))
+        .await
+        .unwrap();
+    let given = work(&store, "23").await;
+    let mut again = refine(&given);
+    for hour in &mut again.hours {
+        // Another definition: one indicator is gone, another instrument came.
+        hour.observations.retain(|it| &*it.indicator != "pm10");
+        hour.observations[0].sensor = "another".into();
+    }
+    let report = store.commit_refined(again).await.unwrap();
+    assert_eq!((report.observations, report.marked), (2, 0));
+    assert_eq!(untouched(&store).await, before);
+    let left: Vec<_> = observations(&store, "23").await;
+    let left = left.iter().filter(|it| hours_of(it, 1..3));
+    let left: Vec<_> = left.map(|it| (&*it.indicator, &*it.sensor)).collect();
+    assert_eq!(left, [("no2", "another"), ("no2", "another")]);
+    assert_eq!(store.backlog().await.unwrap().observations, 6);
+    // The totals of series are compared with what is there.
+    assert_eq!(store.check().await.unwrap().problems, Vec::<String>::new());
+}
+
+fn hours_of(observation: &Observation, hours: std::ops::Range<i64>) -> bool {
+    let start = Hour::containing(observation.phenomenon_time.start).unwrap();
+    hours.contains(&(start.index() - hour(0).index()))
 }
 
 pub(crate) async fn the_last_value_follows_the_observations(store: Store) {

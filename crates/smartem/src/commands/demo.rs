@@ -16,7 +16,7 @@ use url::Url;
 use super::{load_config, open_migrated_store, serve, up};
 use crate::cli::{Demo, Global};
 use crate::config::Config;
-use crate::platform::Platform;
+use crate::platform::{self, Platform};
 use crate::{clock, output, signals};
 
 pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode> {
@@ -36,7 +36,9 @@ pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode
     let source = simulate(args, &stop).await?;
     set_schedules(&mut config, &source);
     let store = open_migrated_store(&config).await?;
-    let platform = Arc::new(Platform::new(config)?);
+    let catalogue = platform::catalogue(config.definitions_dir().as_deref())?;
+    let models = platform::demo_models(&catalogue, platform::DEMO_MODELS)?;
+    let platform = Arc::new(Platform::with_models(config, models)?);
     let state = platform.serve_state(store.clone(), clock::system(), true)?;
     output::line(format_args!(
         "a simulated city of {} stations; its last {} days are on their way into the store",

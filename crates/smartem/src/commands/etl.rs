@@ -2,18 +2,21 @@
 
 use std::process::ExitCode;
 
-use smartem_etl::{Run, Schedule, run_once};
+use jiff::Timestamp;
+use smartem_etl::{Outcome, Run, Schedule, run_once};
+use smartem_model::{Hour, StationId};
+use smartem_store::{Selection, Store};
 
 use super::{load_config, open_store, print_table};
-use crate::cli::{Etl, Global};
-use crate::config::Config;
+use crate::cli::{Etl, EtlRun, Global};
+use crate::config::{self, Config, UsageError};
 use crate::platform::Platform;
 use crate::{clock, output, signals};
 
 pub(super) async fn run(args: &Etl, global: &Global) -> anyhow::Result<ExitCode> {
     let config = load_config(global)?;
     match args {
-        Etl::Run { process } => run_process(config, process).await,
+        Etl::Run(args) => run_process(config, args).await,
         Etl::List => {
             list(&config);
             Ok(ExitCode::SUCCESS)
@@ -22,16 +25,83 @@ pub(super) async fn run(args: &Etl, global: &Global) -> anyhow::Result<ExitCode>
     }
 }
 
-async fn run_process(config: Config, name: &str) -> anyhow::Result<ExitCode> {
+async fn run_process(config: Config, args: &EtlRun) -> anyhow::Result<ExitCode> {
+    let name = &args.process;
     let platform = Platform::new(config)?;
-    let process = platform.process(name)?;
+    let selection = selection(&platform, args)?;
+    let process = match &selection {
+        Some(selection) => Box::new(platform.refiner().replaying(selection.clone())),
+        None => platform.process(name)?,
+    };
     let budget = platform.budget(name)?;
     let store = open_store(&platform.config).await?;
+    if let Some(stations) = selection.and_then(|selection| selection.stations) {
+        check_known(&store, &stations).await?;
+    }
     let stop = signals::stop_token()?;
     let run = Run::new(process.name(), store, clock::system(), budget, stop);
     let report = run_once(process.as_ref(), run).await;
     output::line(&report.summary);
+    if args.replay && report.outcome == Some(Outcome::AlreadyRunning) {
+        output::line("nothing was marked; try again when the other run has ended");
+        return Ok(ExitCode::from(smartem_etl::ExitCode::TryAgain.code()));
+    }
     Ok(ExitCode::from(report.exit_code.code()))
+}
+
+/// What is to be replayed, if anything is.
+fn selection(platform: &Platform, args: &EtlRun) -> anyhow::Result<Option<Selection>> {
+    if !args.replay {
+        return Ok(None);
+    }
+    let (name, process) = platform.config.process(&args.process)?;
+    if process.input != config::Input::Raw {
+        return Err(UsageError(format!(
+            "`--replay` is for the refiner, which `{name}` is not; \
+             write: smartem etl run refiner --replay"
+        ))
+        .into());
+    }
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from >= to
+    {
+        return Err(UsageError(format!(
+            "`--from` is {from}, which is not before `--to`, {to}; exchange them"
+        ))
+        .into());
+    }
+    Ok(Some(Selection {
+        stations: (!args.stations.is_empty()).then(|| args.stations.clone()),
+        // The hours that have a part in the time between.
+        from: args.from.and_then(Hour::containing),
+        to: args.to.and_then(first_hour_from),
+    }))
+}
+
+/// The first hour that begins at a time or after it.
+fn first_hour_from(time: Timestamp) -> Option<Hour> {
+    let hour = Hour::containing(time)?;
+    if hour.period().start == time {
+        Some(hour)
+    } else {
+        Hour::from_index(hour.index() + 1)
+    }
+}
+
+/// Refuses stations that the store does not have.
+async fn check_known(store: &Store, stations: &[StationId]) -> anyhow::Result<()> {
+    let known = store.stations().await?;
+    let ids = || known.iter().map(|view| view.id.as_str());
+    for station in stations {
+        if ids().all(|id| id != station.as_str()) {
+            let guess = match smartem_model::nearest(station.as_str(), ids()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`smartem device stations` lists them".to_owned(),
+            };
+            return Err(UsageError(format!("there is no station `{station}`; {guess}")).into());
+        }
+    }
+    Ok(())
 }
 
 fn list(config: &Config) {

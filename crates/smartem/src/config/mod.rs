@@ -71,14 +71,20 @@ pub(crate) struct ViewerConfig {
 pub(crate) struct RefineConfig {
     /// Folder with further station-type definitions; empty: none.
     pub definitions_dir: PathBuf,
+    /// Folder with calibration models; empty: none.
+    pub models_dir: PathBuf,
     pub move_m: f64,
+    /// Stations refined at the same time; 0: as many as there are cores.
+    pub parallel: usize,
 }
 
 impl Default for RefineConfig {
     fn default() -> Self {
         Self {
             definitions_dir: PathBuf::new(),
+            models_dir: PathBuf::new(),
             move_m: smartem_store::DEFAULT_MOVE_M,
+            parallel: 0,
         }
     }
 }
@@ -143,7 +149,15 @@ impl Config {
     ///
     /// Relative paths of settings count from the folder of the configuration file.
     pub(crate) fn definitions_dir(&self) -> Option<PathBuf> {
-        let dir = &self.refine.definitions_dir;
+        self.beside_the_file(&self.refine.definitions_dir)
+    }
+
+    /// Folder of calibration models; `None` when there is none.
+    pub(crate) fn models_dir(&self) -> Option<PathBuf> {
+        self.beside_the_file(&self.refine.models_dir)
+    }
+
+    fn beside_the_file(&self, dir: &Path) -> Option<PathBuf> {
         (!dir.as_os_str().is_empty()).then(|| self.folder.join(dir))
     }
 

@@ -4,7 +4,9 @@
 mod commands;
 mod harvest;
 mod kill;
+mod models;
 mod reference;
+mod replay;
 mod rooms;
 mod services;
 mod support;
