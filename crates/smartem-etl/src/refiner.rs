@@ -6,7 +6,9 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 use smartem_model::{Quarantine, QuarantineReason, StationId};
 use smartem_refine::{Catalogue, ModelSet, Refined, StationFacts, refine};
-use smartem_store::{CommitRefined, DEFAULT_MOVE_M, RefinedHour, Selection, StationWork, WorkHour};
+use smartem_store::{
+    Columns, CommitRefined, DEFAULT_MOVE_M, RefinedHour, Selection, StationWork, WorkHour,
+};
 use tracing::{info, warn};
 
 use crate::process::{Outcome, Process, ProcessError, Run};
@@ -76,11 +78,20 @@ impl Refiner {
         }
     }
 
+    /// Only what the definitions read: a record has many columns more.
+    fn columns(&self) -> Columns {
+        let catalogue = self.catalogue.clone();
+        Columns::Read(Arc::new(move |station_type, key| {
+            let definition = catalogue.get(station_type);
+            definition.is_some_and(|definition| definition.reads(key))
+        }))
+    }
+
     /// Refines the hours of a station that follow each other and commits them; whether there were any.
     async fn refine_some(&self, run: &Run, station: &StationId) -> Result<(), ProcessError> {
         let work = run
             .store
-            .work(station, self.settings.batch_hours.get())
+            .work(station, self.settings.batch_hours.get(), self.columns())
             .await?;
         let Some(work) = work else { return Ok(()) };
         let (catalogue, models) = (self.catalogue.clone(), self.models.clone());

@@ -6,8 +6,11 @@ mod hours;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use serde_json::Value;
+use smartem_model::Vocabulary;
 use smartem_model::raw::{Cell, Column, RawRecord};
-use smartem_store::{decode_record, encode_record};
+use smartem_refine::{Definition, ModelSet, StationFacts, refine};
+use smartem_store::{decode_record, decode_record_for, encode_record};
 
 fn main() {
     for (name, record) in [
@@ -37,6 +40,26 @@ fn decode(bencher: Bencher<'_, '_>) {
         .bench(|| decode_record(&payload).unwrap());
 }
 
+/// Only the columns that refining a Josene reads.
+#[divan::bench]
+fn decode_for_refining(bencher: Bencher<'_, '_>) {
+    let (payload, josene) = (encode_record(&hour()).unwrap(), josene());
+    bencher
+        .counter(ItemsCount::new(1_usize))
+        .bench(|| decode_record_for(&payload, &|_, key| josene.reads(key)).unwrap());
+}
+
+/// From the stored bytes to observations.
+#[divan::bench(threads = [1, 2])]
+fn replay(bencher: Bencher<'_, '_>) {
+    let (payload, josene) = (encode_record(&hour()).unwrap(), josene());
+    let (models, facts) = (ModelSet::default(), StationFacts::default());
+    bencher.counter(ItemsCount::new(1_usize)).bench(|| {
+        let record = decode_record_for(&payload, &|_, key| josene.reads(key)).unwrap();
+        refine(&record, &josene, &models, &Value::Null, &facts, None)
+    });
+}
+
 /// For comparison: what decoding spares.
 #[divan::bench]
 fn read_json(bencher: Bencher<'_, '_>) {
@@ -44,6 +67,12 @@ fn read_json(bencher: Bencher<'_, '_>) {
     bencher
         .counter(ItemsCount::new(1_usize))
         .bench(|| RawRecord::from_json(&text, &|_| true).unwrap());
+}
+
+fn josene() -> Definition {
+    let vocabulary = include_str!("../../../vocabulary/indicators.toml");
+    let vocabulary = Vocabulary::from_toml(vocabulary).unwrap();
+    Definition::from_toml(include_str!("../../../devices/jose.toml"), &vocabulary).unwrap()
 }
 
 /// A real hour where the sample data lies beside the repository, else one made up.

@@ -13,8 +13,8 @@ use jiff::civil::Date;
 use smartem_model::raw::RawRecord;
 use smartem_model::{Observation, Position, PositionSource, Quality, StationId};
 use smartem_store::{
-    Access, CommitRefined, DEFAULT_MOVE_M, Intake, ObservationQuery, ReceivedRecord, RefinedHour,
-    StationWork, Store,
+    Access, Columns, CommitRefined, DEFAULT_MOVE_M, Intake, ObservationQuery, ReceivedRecord,
+    RefinedHour, StationWork, Store,
 };
 use tokio::runtime::Runtime;
 
@@ -72,7 +72,7 @@ impl Bench {
 
     fn work(&self) -> StationWork {
         let station = station();
-        let work = self.store.work(&station, BATCH);
+        let work = self.store.work(&station, BATCH, Columns::All);
         self.runtime.block_on(work).unwrap().unwrap()
     }
 

@@ -27,7 +27,7 @@ pub use admin::{
     Backlog, CheckReport, CounterRow, Migration, QuarantineCount, QuarantineEntry,
     QuarantineFilter, RunCount, RunId, RunResult, RunRow, Stage,
 };
-pub use codec::{CodecError, decode_record, encode_record};
+pub use codec::{CodecError, decode_record, decode_record_for, encode_record};
 pub use error::StoreError;
 pub use intake::{
     Intake, IntakeReport, LastIntake, LastItem, LastReport, Quarantined, ReceivedRecord,
@@ -39,6 +39,6 @@ pub use query::{
 pub use store::{Access, Store};
 pub use track::DEFAULT_MOVE_M;
 pub use work::{
-    CommitRefined, CommitReport, RefinedHour, Selection, SnapshotFacts, StationHour, StationRow,
-    StationWork, WorkHour,
+    Columns, CommitRefined, CommitReport, RefinedHour, Selection, SnapshotFacts, StationHour,
+    StationRow, StationWork, WorkHour,
 };

@@ -9,7 +9,7 @@ use smartem_model::{Hour, StationId};
 
 use crate::sqlite::{Sqlite, blocking};
 use crate::{
-    Backlog, CheckReport, CommitRefined, CommitReport, CounterRow, Intake, IntakeReport,
+    Backlog, CheckReport, Columns, CommitRefined, CommitReport, CounterRow, Intake, IntakeReport,
     LastIntake, LastReport, Migration, ObservationQuery, Page, ProcessLock, QuarantineEntry,
     QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts, StationHour,
     StationLocation, StationView, StationWork, StoreError,
@@ -145,13 +145,15 @@ impl Store {
         self.backend.dirty_stations(limit).await
     }
 
-    /// The first hours of a station that are to be refined, at most `max_hours` (at least one).
+    /// The first hours of a station that are to be refined, at most `max_hours` (at least one),
+    /// their records with these columns.
     pub async fn work(
         &self,
         station: &StationId,
         max_hours: usize,
+        columns: Columns,
     ) -> Result<Option<StationWork>, StoreError> {
-        self.backend.work(station.clone(), max_hours).await
+        self.backend.work(station.clone(), max_hours, columns).await
     }
 
     /// What refining a newest value of a station needs; nothing for an unknown one.

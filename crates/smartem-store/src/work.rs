@@ -26,6 +26,26 @@ pub struct StationRow {
     pub cadence_s: Option<f64>,
 }
 
+/// Which columns of raw records are read; reading few of many is much faster.
+#[derive(Clone)]
+pub enum Columns {
+    /// All: the record is the whole that was received.
+    All,
+    /// Those of which the function says so, given the station type of the record and the key.
+    ///
+    /// A record read so must not be given out or stored as the one that was received.
+    Read(Arc<dyn Fn(&str, &str) -> bool + Send + Sync>),
+}
+
+impl Columns {
+    pub(crate) fn contain(&self, station_type: &str, key: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Read(reads) => reads(station_type, key),
+        }
+    }
+}
+
 /// Hours of one station to be refined, in order of time, each taking the state of the one before.
 #[derive(Clone, Debug)]
 pub struct StationWork {
@@ -67,7 +87,7 @@ pub struct WorkHour {
     /// It changes whenever the content, the incoming state or the station's location does, so
     /// that a result made from older input is recognised.
     pub revision: i64,
-    /// What was received.
+    /// What was received; its samples have the [`Columns`] that were asked for, and all rows.
     pub record: RawRecord,
     /// Where the station is known to be in this hour.
     pub station_location: Option<Position>,

@@ -167,6 +167,16 @@ impl Column {
         }
     }
 
+    /// A column without cells that has room for so many.
+    pub fn with_capacity(name: &str, rows: usize) -> Self {
+        Self {
+            name: name.into(),
+            tags: Vec::with_capacity(rows),
+            bits: Vec::with_capacity(rows),
+            texts: String::new(),
+        }
+    }
+
     /// The key.
     pub fn name(&self) -> &str {
         &self.name
@@ -267,6 +277,52 @@ impl Column {
             .resize(self.tags.len() + values.len(), Tag::Integer);
         self.bits
             .extend(values.iter().map(|value| value.cast_unsigned()));
+    }
+
+    /// Appends reals, for stores.
+    pub fn extend_reals(&mut self, values: &[f64]) {
+        self.tags.resize(self.tags.len() + values.len(), Tag::Real);
+        self.bits.extend(values.iter().map(|value| value.to_bits()));
+    }
+
+    /// Appends times in nanoseconds since 1970, all with so many fractional digits, for stores.
+    pub fn extend_times(&mut self, nanoseconds: &[i64], digits: u8) {
+        let tag = Tag::Time(digits);
+        self.tags.resize(self.tags.len() + nanoseconds.len(), tag);
+        let bits = nanoseconds.iter().map(|value| value.cast_unsigned());
+        self.bits.extend(bits);
+    }
+
+    /// Appends texts that stand one behind the other in `texts`, for stores.
+    ///
+    /// Gives `None`, and appends nothing, when the lengths (in bytes) do not cut it into texts.
+    pub fn extend_texts(&mut self, texts: &str, lengths: &[usize]) -> Option<()> {
+        let mut end = 0_usize;
+        for length in lengths {
+            end = end.checked_add(*length)?;
+            if !texts.is_char_boundary(end) {
+                return None;
+            }
+        }
+        if end != texts.len() {
+            return None;
+        }
+        let mut start = self.texts.len() as u64;
+        self.texts.push_str(texts);
+        self.bits.extend(lengths.iter().map(|&length| {
+            let length = length as u64;
+            let bits = (start << 32) | length;
+            start += length;
+            bits
+        }));
+        self.tags.resize(self.tags.len() + lengths.len(), Tag::Text);
+        Some(())
+    }
+
+    /// Appends cells that are not in their samples, for stores.
+    pub fn extend_absent(&mut self, count: usize) {
+        self.tags.resize(self.tags.len() + count, Tag::Absent);
+        self.bits.resize(self.bits.len() + count, 0);
     }
 
     fn keep(&mut self, text: &str) -> u64 {

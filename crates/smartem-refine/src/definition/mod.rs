@@ -312,6 +312,20 @@ impl Definition {
             Rule::Direct { .. } | Rule::Network { .. } => Averaging::Arithmetic,
         })
     }
+
+    /// Whether refining looks at this key of the samples; of others nothing depends.
+    pub fn reads(&self, key: &str) -> bool {
+        let location = &self.location;
+        let others = [&location.longitude, &location.latitude];
+        let stream = self.stream.as_ref().map(|stream| &stream.key);
+        let mut keys = self
+            .keys
+            .iter()
+            .chain(others)
+            .chain(&location.altitude)
+            .chain(stream);
+        matches!(key, "time" | "_id") || keys.any(|known| **known == *key)
+    }
 }
 
 /// The definitions in use, by station type.

@@ -18,7 +18,7 @@ use smartem_model::{
 };
 use smartem_serve::{ServeState, StartView, ViewerSettings};
 use smartem_store::{
-    Access, CommitRefined, DEFAULT_MOVE_M, Intake, LastIntake, LastItem, ReceivedRecord,
+    Access, Columns, CommitRefined, DEFAULT_MOVE_M, Intake, LastIntake, LastItem, ReceivedRecord,
     RefinedHour, Store,
 };
 use tempfile::TempDir;
@@ -130,7 +130,12 @@ impl World {
     }
 
     async fn refine(&self, station: &str) {
-        while let Some(work) = self.store.work(&id(station), 10).await.unwrap() {
+        while let Some(work) = self
+            .store
+            .work(&id(station), 10, Columns::All)
+            .await
+            .unwrap()
+        {
             let hours = work.hours.iter().map(|hour| {
                 let period = hour.hour.period();
                 RefinedHour {

@@ -1,31 +1,29 @@
 //! One column of samples: its kinds of cells run-length coded, then its numbers, times and texts.
 
-use jiff::Timestamp;
+use std::collections::HashMap;
+
 use smartem_model::raw::{Cell, Column};
 
 use super::CodecError;
-use super::bytes::{Reader, put_text, put_varint, text};
-use super::numbers::{integers, patterns, put_integers, put_patterns};
-
-const ABSENT: u8 = 0;
-const NULL: u8 = 1;
-const INTEGER: u8 = 2;
-const REAL: u8 = 3;
-const TEXT: u8 = 4;
-const JSON: u8 = 5;
-/// A time; its number of fractional digits is added.
-const TIME: u8 = 16;
-const TIME_MAX: u8 = TIME + 9;
-
-/// Reals as the bits of an f64.
-const AS_BITS: u8 = 0xFF;
-/// Reals as integers: up to so many decimal places.
-const MAX_DECIMALS: u8 = 9;
+use super::bytes::{Reader, put_varint, text};
+use super::cells::{
+    ABSENT, AS_BITS, Cells, INTEGER, JSON, MAX_DECIMALS, NULL, REAL, TEXT, TIME, TIME_MAX,
+    push_hex, read_times, unscaled,
+};
+use super::numbers::{Numbers, put_numbers};
 
 /// Texts of any kind, each with its length.
 const ANY_TEXT: u8 = 0;
-/// Texts of equally many lower-case hexadecimal digits, two a byte.
+/// Texts of equally many lower-case hexadecimal digits, as numbers of up to 16 digits.
 const HEX_TEXT: u8 = 1;
+/// Few different texts, then the place of each among them.
+const FEW_TEXTS: u8 = 2;
+
+/// Up to so many runs of cells of one kind are not worth compressing.
+const FEW_RUNS: usize = 16;
+
+/// Hexadecimal digits in a number.
+const DIGITS: usize = 16;
 
 /// The cells of a column sorted by kind.
 #[derive(Default)]
@@ -38,7 +36,9 @@ struct Parts<'a> {
     texts: Vec<&'a str>,
 }
 
-pub(super) fn put_column(out: &mut Vec<u8>, column: &Column) -> Result<(), CodecError> {
+/// Appends a column; whether compressing it might pay: texts that do not repeat, or kinds of cells
+/// that often change.
+pub(super) fn put_column(out: &mut Vec<u8>, column: &Column) -> Result<bool, CodecError> {
     let mut parts = Parts::default();
     for cell in column.cells() {
         let kind = match cell {
@@ -73,14 +73,13 @@ pub(super) fn put_column(out: &mut Vec<u8>, column: &Column) -> Result<(), Codec
             _ => parts.runs.push((kind, 1)),
         }
     }
-    put_text(out, column.name());
     put_varint(out, parts.runs.len() as u64);
     for (kind, length) in &parts.runs {
         out.push(*kind);
         put_varint(out, *length as u64);
     }
     if !parts.integers.is_empty() {
-        put_integers(out, &parts.integers);
+        put_numbers(out, &parts.integers);
     }
     if !parts.reals.is_empty() {
         put_reals(out, &parts.reals);
@@ -88,82 +87,145 @@ pub(super) fn put_column(out: &mut Vec<u8>, column: &Column) -> Result<(), Codec
     if !parts.times.is_empty() {
         put_times(out, &parts.times);
     }
+    let mut has_any_texts = false;
     if !parts.texts.is_empty() {
-        put_texts(out, &parts.texts);
+        has_any_texts = put_texts(out, &parts.texts);
     }
-    Ok(())
+    Ok(has_any_texts || parts.runs.len() > FEW_RUNS)
 }
 
-pub(super) fn column(reader: &mut Reader<'_>, rows: usize) -> Result<Column, CodecError> {
-    let mut column = Column::new(reader.text()?);
-    let runs = runs(reader, rows)?;
-    let count = |is_kind: &dyn Fn(u8) -> bool| -> usize {
-        let of_kind = runs.iter().filter(|(kind, _)| is_kind(*kind));
-        of_kind.map(|(_, length)| length).sum()
-    };
-    let integers = match count(&|kind| kind == INTEGER) {
-        0 => Vec::new(),
-        count => integers(reader, count)?,
-    };
-    let mut integers = &integers[..];
-    let mut reals = match count(&|kind| kind == REAL) {
-        0 => Vec::new(),
-        count => read_reals(reader, count)?,
-    }
-    .into_iter();
-    let mut times = match count(&|kind| kind >= TIME) {
-        0 => Vec::new(),
-        count => read_times(reader, count)?,
-    }
-    .into_iter();
-    let mut texts = match count(&|kind| kind == TEXT || kind == JSON) {
-        0 => Texts::default(),
-        count => read_texts(reader, count)?,
-    };
-    for (kind, length) in runs {
-        // Each list was read with the number of cells of its kind, so none ends early.
-        if kind == INTEGER {
-            let (run, rest) = integers.split_at_checked(length).unwrap_or_default();
-            column.extend_integers(run);
-            integers = rest;
-            continue;
-        }
-        for _ in 0..length {
-            column.push(match kind {
-                ABSENT => Cell::Absent,
-                NULL => Cell::Null,
-                REAL => Cell::Real(reals.next().unwrap_or_default()),
-                TEXT => Cell::Text(texts.next()?),
-                JSON => Cell::Json(texts.next()?),
-                _ => Cell::Time(times.next().unwrap_or_default(), kind - TIME),
-            });
-        }
-    }
-    Ok(column)
+/// Reads columns one after the other, with the memory that takes.
+#[derive(Default)]
+pub(super) struct ColumnReader {
+    cells: Cells,
+    numbers: Numbers,
 }
 
-fn runs(reader: &mut Reader<'_>, rows: usize) -> Result<Vec<(u8, usize)>, CodecError> {
-    let count = reader.length()?;
-    let mut runs = Vec::new();
-    let mut total = 0_usize;
-    for _ in 0..count {
-        let kind = reader.byte()?;
-        if kind > JSON && !(TIME..=TIME_MAX).contains(&kind) {
-            return Err(CodecError::Malformed("an unknown kind of cell"));
+impl ColumnReader {
+    /// The column of this name, all bytes of which are in `reader`.
+    pub(super) fn column(
+        &mut self,
+        name: &str,
+        reader: &mut Reader<'_>,
+        rows: usize,
+    ) -> Result<Column, CodecError> {
+        let counts = self.cells.begin(reader, rows)?;
+        if counts.integers > 0 {
+            let numbers = self.numbers.read(reader, counts.integers)?;
+            let integers = numbers.iter().map(|value| value.cast_signed());
+            self.cells.integers.extend(integers);
         }
+        if counts.reals > 0 {
+            self.reals(reader, counts.reals)?;
+        }
+        if counts.times > 0 {
+            let zeros = reader.byte()?;
+            let numbers = self.numbers.read(reader, counts.times)?;
+            let numbers = numbers.iter().map(|value| value.cast_signed());
+            read_times(&mut self.cells.times, numbers, zeros)?;
+        }
+        if counts.texts > 0 {
+            self.texts(reader, counts.texts)?;
+        }
+        if !reader.is_at_end() {
+            return Err(CodecError::Malformed("more than a column"));
+        }
+        self.cells.column(name, rows)
+    }
+
+    fn reals(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), CodecError> {
+        let decimals = reader.byte()?;
+        let numbers = self.numbers.read(reader, count)?.iter();
+        let reals = &mut self.cells.reals;
+        match decimals {
+            AS_BITS => reals.extend(numbers.map(|bits| f64::from_bits(*bits))),
+            0..=MAX_DECIMALS => {
+                reals.extend(numbers.map(|integer| unscaled(integer.cast_signed(), decimals)));
+            }
+            _ => return Err(CodecError::Malformed("decimals of too many places")),
+        }
+        Ok(())
+    }
+
+    fn texts(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), CodecError> {
+        match reader.byte()? {
+            ANY_TEXT => self.any_texts(reader, count),
+            HEX_TEXT => self.hex_texts(reader, count),
+            FEW_TEXTS => {
+                let different = reader.length()?;
+                if different > count {
+                    return Err(CodecError::Malformed("more different texts than texts"));
+                }
+                self.any_texts(reader, different)?;
+                self.repeat(reader, count)
+            }
+            _ => Err(CodecError::Malformed("an unknown kind of texts")),
+        }
+    }
+
+    fn any_texts(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), CodecError> {
+        let mut total = 0_usize;
+        for &length in self.numbers.read(reader, count)? {
+            let length = usize::try_from(length).map_err(|_| CodecError::Truncated)?;
+            total = total.checked_add(length).ok_or(CodecError::Truncated)?;
+            self.cells.lengths.push(length);
+        }
+        self.cells.texts.push_str(text(reader.take(total)?)?);
+        Ok(())
+    }
+
+    /// Puts the different texts, which were just read, each in its places.
+    fn repeat(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), CodecError> {
+        let different = std::mem::take(&mut self.cells.texts);
+        let lengths = std::mem::take(&mut self.cells.lengths);
+        let mut rest = &different[..];
+        let mut known = Vec::with_capacity(lengths.len());
+        for length in lengths {
+            let split = rest.split_at_checked(length);
+            let (text, others) =
+                split.ok_or(CodecError::Malformed("a text cut within a character"))?;
+            known.push(text);
+            rest = others;
+        }
+        for &place in self.numbers.read(reader, count)? {
+            let text = usize::try_from(place).ok().and_then(|at| known.get(at));
+            let text = text.ok_or(CodecError::Malformed("a text that is not listed"))?;
+            // Repeating must not make much of little.
+            if self.cells.texts.len() + text.len() > super::MAX_BODY {
+                return Err(CodecError::TooLarge);
+            }
+            self.cells.texts.push_str(text);
+            self.cells.lengths.push(text.len());
+        }
+        Ok(())
+    }
+
+    fn hex_texts(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), CodecError> {
         let length = reader.length()?;
-        total = total
-            .checked_add(length)
-            .filter(|total| *total <= rows)
-            .ok_or(CodecError::Malformed("more cells than rows"))?;
-        runs.push((kind, length));
-    }
-    if total == rows {
-        Ok(runs)
-    } else {
-        Err(CodecError::Malformed("fewer cells than rows"))
+        if length == 0 || length % 2 != 0 || length > MAX_HEX {
+            return Err(CodecError::Malformed("an odd number of hexadecimal digits"));
+        }
+        let mut words = Vec::with_capacity(length.div_ceil(DIGITS));
+        for _ in 0..length.div_ceil(DIGITS) {
+            words.push(self.numbers.read(reader, count)?.to_vec());
+        }
+        let mut all = Vec::with_capacity(length * count);
+        for row in 0..count {
+            for (at, word) in words.iter().enumerate() {
+                let bytes = (length - at * DIGITS).min(DIGITS) / 2;
+                for &byte in &word[row].to_be_bytes()[8 - bytes..] {
+                    push_hex(&mut all, byte);
+                }
+            }
+        }
+        self.cells.texts.push_str(text(&all)?);
+        self.cells.lengths.resize(count, length);
+        Ok(())
     }
 }
+
+/// The longest texts that are written as hexadecimal digits.
+const MAX_HEX: usize = 64;
 
 /// Most instruments give decimals of few places: those are kept as integers, exactly.
 fn put_reals(out: &mut Vec<u8>, values: &[f64]) {
@@ -174,29 +236,13 @@ fn put_reals(out: &mut Vec<u8>, values: &[f64]) {
             .collect();
         if let Some(scaled) = scaled {
             out.push(decimals);
-            put_integers(out, &scaled);
+            put_numbers(out, &scaled);
             return;
         }
     }
     out.push(AS_BITS);
-    let bits: Vec<u64> = values.iter().map(|value| value.to_bits()).collect();
-    put_patterns(out, &bits);
-}
-
-fn read_reals(reader: &mut Reader<'_>, count: usize) -> Result<Vec<f64>, CodecError> {
-    let decimals = reader.byte()?;
-    if decimals == AS_BITS {
-        let bits = patterns(reader, count)?;
-        return Ok(bits.into_iter().map(f64::from_bits).collect());
-    }
-    if decimals > MAX_DECIMALS {
-        return Err(CodecError::Malformed("decimals of too many places"));
-    }
-    let scaled = integers(reader, count)?;
-    Ok(scaled
-        .into_iter()
-        .map(|integer| unscaled(integer, decimals))
-        .collect())
+    let bits = values.iter().map(|value| value.to_bits().cast_signed());
+    put_numbers(out, &bits.collect::<Vec<_>>());
 }
 
 /// The integer that gives back `value` to the bit, when there is one.
@@ -212,10 +258,6 @@ fn scaled(value: f64, decimals: u8) -> Option<i64> {
     (unscaled(integer, decimals).to_bits() == value.to_bits()).then_some(integer)
 }
 
-fn unscaled(integer: i64, decimals: u8) -> f64 {
-    integer as f64 / 10_f64.powi(decimals.into())
-}
-
 /// Times in the coarsest power of ten nanoseconds that keeps them all.
 fn put_times(out: &mut Vec<u8>, times: &[i64]) {
     let mut zeros = 9_u8;
@@ -227,105 +269,54 @@ fn put_times(out: &mut Vec<u8>, times: &[i64]) {
     out.push(zeros);
     let unit = 10_i64.pow(zeros.into());
     let counts: Vec<i64> = times.iter().map(|time| time / unit).collect();
-    put_integers(out, &counts);
+    put_numbers(out, &counts);
 }
 
-fn read_times(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Timestamp>, CodecError> {
-    let zeros = reader.byte()?;
-    if zeros > 9 {
-        return Err(CodecError::Malformed("an unknown unit of time"));
-    }
-    let unit = 10_i128.pow(zeros.into());
-    integers(reader, count)?
-        .into_iter()
-        .map(|count| Timestamp::from_nanosecond(i128::from(count) * unit).ok())
-        .collect::<Option<_>>()
-        .ok_or(CodecError::TimeOutOfRange)
-}
-
-fn put_texts(out: &mut Vec<u8>, texts: &[&str]) {
+/// Appends texts; whether they were written out.
+fn put_texts(out: &mut Vec<u8>, texts: &[&str]) -> bool {
     if let Some(length) = common_hex_length(texts) {
-        out.push(HEX_TEXT);
-        put_varint(out, length as u64);
-        for at in (0..length).step_by(2) {
-            let mut before = 0;
-            out.extend(texts.iter().map(|text| {
-                let digits = &text.as_bytes()[at..at + 2];
-                let byte = hex_value(digits[0]) << 4 | hex_value(digits[1]);
-                byte.wrapping_sub(std::mem::replace(&mut before, byte))
-            }));
-        }
-        return;
+        put_hex_texts(out, texts, length);
+        return false;
     }
-    out.push(ANY_TEXT);
-    for text in texts {
-        put_varint(out, text.len() as u64);
+    let mut known: HashMap<&str, i64> = HashMap::new();
+    let mut different = Vec::new();
+    let mut places = Vec::with_capacity(texts.len());
+    for &text in texts {
+        places.push(*known.entry(text).or_insert_with(|| {
+            different.push(text);
+            different.len() as i64 - 1
+        }));
     }
+    if different.len() <= texts.len() / 2 {
+        out.push(FEW_TEXTS);
+        put_varint(out, different.len() as u64);
+        put_any_texts(out, &different);
+        put_numbers(out, &places);
+    } else {
+        out.push(ANY_TEXT);
+        put_any_texts(out, texts);
+    }
+    true
+}
+
+fn put_any_texts(out: &mut Vec<u8>, texts: &[&str]) {
+    let lengths = texts.iter().map(|text| text.len() as i64);
+    put_numbers(out, &lengths.collect::<Vec<_>>());
     for text in texts {
         out.extend_from_slice(text.as_bytes());
     }
 }
 
-/// Texts as they are read back, in order.
-#[derive(Default)]
-struct Texts {
-    lengths: std::vec::IntoIter<usize>,
-    all: String,
-    at: usize,
-}
-
-impl Texts {
-    fn next(&mut self) -> Result<&str, CodecError> {
-        let end = self.at + self.lengths.next().unwrap_or_default();
-        let text = self.all.get(self.at..end);
-        self.at = end;
-        text.ok_or(CodecError::Malformed("a text cut within a character"))
-    }
-}
-
-fn read_texts(reader: &mut Reader<'_>, count: usize) -> Result<Texts, CodecError> {
-    match reader.byte()? {
-        ANY_TEXT => {
-            let mut lengths = Vec::new();
-            let mut total = 0_usize;
-            for _ in 0..count {
-                let length = reader.length()?;
-                total = total.checked_add(length).ok_or(CodecError::Truncated)?;
-                lengths.push(length);
-            }
-            let all = text(reader.take(total)?)?.to_owned();
-            let lengths = lengths.into_iter();
-            Ok(Texts {
-                lengths,
-                all,
-                at: 0,
-            })
-        }
-        HEX_TEXT => {
-            let length = reader.length()?;
-            if length == 0 || length % 2 != 0 {
-                return Err(CodecError::Malformed("an odd number of hexadecimal digits"));
-            }
-            let planes: Vec<&[u8]> = (0..length / 2)
-                .map(|_| reader.take(count))
-                .collect::<Result<_, _>>()?;
-            let mut all = String::with_capacity(length * count);
-            let mut bytes = vec![0_u8; planes.len()];
-            for row in 0..count {
-                for (byte, plane) in bytes.iter_mut().zip(&planes) {
-                    *byte = byte.wrapping_add(plane[row]);
-                    all.push(hex_digit(*byte >> 4));
-                    all.push(hex_digit(*byte & 0x0F));
-                }
-            }
-            let lengths = vec![length; count].into_iter();
-            Ok(Texts {
-                lengths,
-                all,
-                at: 0,
-            })
-        }
-        _ => Err(CodecError::Malformed("an unknown kind of texts")),
+fn put_hex_texts(out: &mut Vec<u8>, texts: &[&str], length: usize) {
+    out.push(HEX_TEXT);
+    put_varint(out, length as u64);
+    for from in (0..length).step_by(DIGITS) {
+        let digits = from..(from + DIGITS).min(length);
+        let words = texts.iter().map(|text| {
+            let bytes = text.as_bytes()[digits.clone()].iter();
+            bytes.fold(0, |word, digit| word << 4 | i64::from(hex_value(*digit)))
+        });
+        put_numbers(out, &words.collect::<Vec<_>>());
     }
 }
 
@@ -335,7 +326,8 @@ fn common_hex_length(texts: &[&str]) -> Option<usize> {
     let is_hex = |text: &&str| {
         text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     };
-    (length > 0 && length % 2 == 0 && texts.iter().all(is_hex)).then_some(length)
+    let is_length = (1..=MAX_HEX).contains(&length) && length % 2 == 0;
+    (is_length && texts.iter().all(is_hex)).then_some(length)
 }
 
 fn hex_value(digit: u8) -> u8 {
@@ -343,8 +335,4 @@ fn hex_value(digit: u8) -> u8 {
         b'0'..=b'9' => digit - b'0',
         _ => digit - b'a' + 10,
     }
-}
-
-fn hex_digit(value: u8) -> char {
-    char::from(b"0123456789abcdef"[usize::from(value)])
 }

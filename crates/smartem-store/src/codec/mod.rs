@@ -1,32 +1,35 @@
 //! Raw records as bytes: compact, exact, and read back without parsing any text but the envelope.
 //!
-//! A payload is a version byte, the length of the body, and the body compressed with zstd. The
-//! body is the envelope, the number of rows, the rows that are no objects, and the samples column
-//! by column. Damaged bytes give an error; they never cost more memory than a small multiple of
-//! what a record may hold.
+//! A payload of form 2 is a version byte, the head (the envelope and the rows that are no objects),
+//! the number of rows, the names of the columns, the length of each, and the columns one behind the
+//! other. Each is small by itself, so that one can be read without the others; only texts that
+//! do not repeat are compressed with zstd. Damaged bytes give an error; they never cost more memory
+//! than a record may hold.
 
 mod bytes;
+mod cells;
 mod column;
+mod compression;
+mod frame;
 mod numbers;
+mod pack;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod v1;
 
-use std::cell::RefCell;
-use std::io::Read;
-
-use smartem_model::raw::{RawRecord, Samples};
-use zstd::bulk::Compressor;
-use zstd::stream::read::Decoder;
+use smartem_model::raw::{Column, RawRecord, Samples};
 
 use bytes::{Reader, put_text, put_varint};
+use column::{ColumnReader, put_column};
+pub(crate) use compression::{compress, decompress};
+use frame::{Frame, Part, assemble, smaller};
 
 /// The first byte of a payload.
-const VERSION: u8 = 1;
-/// Byte planes leave little for a longer search: on a real hour level 3 is as large as level 1 and
-/// takes half as long again, level 9 is 1 % smaller and takes eight times as long.
-const LEVEL: i32 = 1;
+const VERSION: u8 = 2;
+/// Read, but no longer written.
+const VERSION_1: u8 = 1;
 /// The most cells (rows times columns) of a record: some thousand times an hour of a Josene.
-const MAX_CELLS: usize = 1 << 26;
+const MAX_CELLS: usize = 1 << 24;
 /// The largest body of a record, in bytes.
 const MAX_BODY: usize = 1 << 30;
 
@@ -46,7 +49,7 @@ pub enum CodecError {
     /// The compressed part cannot be read or written.
     #[error("the payload cannot be (de)compressed")]
     Compression(#[source] std::io::Error),
-    /// More than 2^26 cells or a body of more than 1 GiB.
+    /// More than 2^24 cells or a body of more than 1 GiB.
     #[error("the record is too large")]
     TooLarge,
     /// A time beyond 64 bits of nanoseconds.
@@ -56,6 +59,9 @@ pub enum CodecError {
     #[error("the envelope is not that of a record: {0}")]
     Envelope(smartem_model::Quarantine),
 }
+
+/// Whether a key of the samples of a station type is read.
+type Reads<'a> = &'a dyn Fn(&str, &str) -> bool;
 
 /// A record as bytes, and the same before compression.
 pub(crate) struct Encoded {
@@ -72,105 +78,139 @@ pub fn encode_record(record: &RawRecord) -> Result<Vec<u8>, CodecError> {
 
 /// The record of these bytes.
 pub fn decode_record(payload: &[u8]) -> Result<RawRecord, CodecError> {
-    let body = body_of(payload)?;
-    let mut reader = Reader::new(&body);
-    let envelope = reader.text()?;
-    let samples = read_samples(&mut reader)?;
-    if !reader.is_at_end() {
-        return Err(CodecError::Malformed("more than a record"));
+    decode_record_for(payload, &|_, _| true)
+}
+
+/// The record of these bytes with only the columns that are read, which is faster.
+///
+/// `reads` is given the station type of the record and the key of each column. All rows are there,
+/// also those without any of these keys. A column that is not read is not looked at: damage within
+/// it goes unnoticed.
+pub fn decode_record_for(
+    payload: &[u8],
+    reads: &dyn Fn(&str, &str) -> bool,
+) -> Result<RawRecord, CodecError> {
+    let mut reader = Reader::new(payload);
+    match reader.byte()? {
+        VERSION => record(reader, reads),
+        VERSION_1 => v1::record(&v1::body_of(&mut reader)?, reads),
+        other => Err(CodecError::UnknownVersion(other)),
     }
-    RawRecord::from_parts(envelope, samples, &|_| true).map_err(CodecError::Envelope)
 }
 
 pub(crate) fn encode(record: &RawRecord) -> Result<Encoded, CodecError> {
     let samples = &record.samples;
-    let cells = cells(samples.len(), samples.columns().len())?;
-    let mut body = Vec::with_capacity(512 + record.envelope().len() + 4 * cells);
-    put_text(&mut body, record.envelope());
-    put_samples(&mut body, samples)?;
-    if body.len() > MAX_BODY {
+    cells(samples.len(), samples.columns().len())?;
+    let mut names = Vec::new();
+    let mut parts = vec![(head(record), true)];
+    for column in samples.columns() {
+        put_text(&mut names, column.name());
+        let mut bytes = Vec::with_capacity(512);
+        let has_texts = put_column(&mut bytes, column)?;
+        parts.push((bytes, has_texts));
+    }
+    let size = names.len() + parts.iter().map(|(bytes, _)| bytes.len()).sum::<usize>();
+    if size > MAX_BODY {
         return Err(CodecError::TooLarge);
     }
-    let mut payload = vec![VERSION];
-    put_varint(&mut payload, body.len() as u64);
-    payload.extend(compress(&body)?);
-    Ok(Encoded { payload, body })
+    let compressed = parts
+        .iter()
+        .map(|(bytes, may_pay)| if *may_pay { smaller(bytes) } else { Ok(None) })
+        .collect::<Result<Vec<_>, _>>()?;
+    let put_together = |parts: &[Part<'_>]| {
+        let (head, columns) = (parts[0], &parts[1..]);
+        assemble(head, samples.len(), &names, columns)
+    };
+    let plain = parts.iter().map(|(bytes, _)| Part::plain(bytes));
+    let shorter = parts.iter().zip(&compressed);
+    let shorter = shorter.map(|((bytes, _), smaller)| Part::shorter(bytes, smaller.as_deref()));
+    Ok(Encoded {
+        payload: put_together(&shorter.collect::<Vec<_>>()),
+        body: put_together(&plain.collect::<Vec<_>>()),
+    })
+}
+
+/// A payload of form 1 in the present form; `None` for one that has it already.
+pub(crate) fn renewed(payload: &[u8]) -> Result<Option<Encoded>, CodecError> {
+    match payload.first() {
+        Some(&VERSION_1) => Ok(Some(encode(&decode_record(payload)?)?)),
+        _ => Ok(None),
+    }
 }
 
 /// The body of a payload, as it was before compression.
 pub(crate) fn body_of(payload: &[u8]) -> Result<Vec<u8>, CodecError> {
     let mut reader = Reader::new(payload);
     match reader.byte()? {
-        VERSION => {}
-        other => return Err(CodecError::UnknownVersion(other)),
-    }
-    let length = reader.length()?;
-    if length > MAX_BODY {
-        return Err(CodecError::TooLarge);
-    }
-    decompress(reader.rest(), length)
-}
-
-/// Compresses any bytes at the level of the store.
-pub(crate) fn compress(bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
-    thread_local! {
-        // Making a compressor takes longer than compressing an hour.
-        static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
-    }
-    let compressed = COMPRESSOR.with_borrow_mut(|slot| {
-        let compressor = match slot {
-            Some(compressor) => compressor,
-            None => slot.insert(Compressor::new(LEVEL)?),
-        };
-        compressor.compress(bytes)
-    });
-    compressed.map_err(CodecError::Compression)
-}
-
-/// The bytes that [`compress`] was given, `length` of them.
-pub(crate) fn decompress(compressed: &[u8], length: usize) -> Result<Vec<u8>, CodecError> {
-    // Memory is taken as data comes, not as the length announces.
-    let mut bytes = Vec::with_capacity(length.min(1 << 20));
-    Decoder::with_buffer(compressed)
-        .and_then(|decoder| decoder.take(length as u64 + 1).read_to_end(&mut bytes))
-        .map_err(CodecError::Compression)?;
-    if bytes.len() == length {
-        Ok(bytes)
-    } else {
-        Err(CodecError::Truncated)
+        VERSION => Frame::read(reader)?.plain(),
+        VERSION_1 => v1::body_of(&mut reader),
+        other => Err(CodecError::UnknownVersion(other)),
     }
 }
 
-fn put_samples(out: &mut Vec<u8>, samples: &Samples) -> Result<(), CodecError> {
-    put_varint(out, samples.len() as u64);
-    put_varint(out, samples.columns().len() as u64);
-    put_varint(out, samples.oddments().len() as u64);
-    for (row, json) in samples.oddments() {
-        put_varint(out, u64::from(*row));
-        put_text(out, json);
+/// The envelope and the rows that are no objects.
+fn head(record: &RawRecord) -> Vec<u8> {
+    let oddments = record.samples.oddments();
+    let mut head = Vec::with_capacity(record.envelope().len() + 16);
+    put_text(&mut head, record.envelope());
+    put_varint(&mut head, oddments.len() as u64);
+    for (row, json) in oddments {
+        put_varint(&mut head, u64::from(*row));
+        put_text(&mut head, json);
     }
-    for column in samples.columns() {
-        column::put_column(out, column)?;
-    }
-    Ok(())
+    head
 }
 
-fn read_samples(reader: &mut Reader<'_>) -> Result<Samples, CodecError> {
-    let rows = reader.length()?;
-    let column_count = reader.length()?;
-    cells(rows, column_count)?;
+fn record(reader: Reader<'_>, reads: Reads<'_>) -> Result<RawRecord, CodecError> {
+    let frame = Frame::read(reader)?;
+    cells(frame.rows, frame.column_count)?;
+    let head = frame.head.bytes()?;
+    let mut head = Reader::new(&head);
+    let record = without_samples(head.text()?)?;
+    let oddments = oddments(&mut head)?;
+    if !head.is_at_end() {
+        return Err(CodecError::Malformed("more than a head"));
+    }
+    let mut columns = Vec::new();
+    let mut column_reader = ColumnReader::default();
+    frame.for_each_column(|name, part| {
+        if reads(&record.station_type, name) {
+            let bytes = part.bytes()?;
+            let mut reader = Reader::new(&bytes);
+            columns.push(column_reader.column(name, &mut reader, frame.rows)?);
+        }
+        Ok(())
+    })?;
+    with_samples(record, frame.rows, columns, oddments)
+}
+
+/// The record of an envelope, for its samples to come.
+fn without_samples(envelope: &str) -> Result<RawRecord, CodecError> {
+    RawRecord::from_parts(envelope, Samples::default(), &|_| true).map_err(CodecError::Envelope)
+}
+
+fn with_samples(
+    mut record: RawRecord,
+    rows: usize,
+    columns: Vec<Column>,
+    oddments: Oddments,
+) -> Result<RawRecord, CodecError> {
+    record.samples = Samples::from_columns(rows, columns, oddments)
+        .ok_or(CodecError::Malformed("columns of different lengths"))?;
+    Ok(record)
+}
+
+/// Rows that are no objects, as JSON text.
+type Oddments = Vec<(u32, Box<str>)>;
+
+fn oddments(reader: &mut Reader<'_>) -> Result<Oddments, CodecError> {
     let mut oddments = Vec::new();
     for _ in 0..reader.length()? {
         let row = u32::try_from(reader.varint()?);
         let row = row.map_err(|_| CodecError::Malformed("a row number out of range"))?;
         oddments.push((row, reader.text()?.into()));
     }
-    let mut columns = Vec::new();
-    for _ in 0..column_count {
-        columns.push(column::column(reader, rows)?);
-    }
-    Samples::from_columns(rows, columns, oddments)
-        .ok_or(CodecError::Malformed("columns of different lengths"))
+    Ok(oddments)
 }
 
 /// The number of cells, within its limit; rows without columns count as one cell each.

@@ -1,113 +1,318 @@
-//! Lists of numbers as byte planes.
-//!
-//! A list is transformed so that most of its numbers get small, cut to the bytes that the largest
-//! needs, and written plane by plane: all lowest bytes, then all second bytes, and so on. Planes
-//! of slowly changing values are nearly constant, which is what the compressor behind likes, and
-//! they are read back without a branch for each number.
+//! Lists of 64-bit numbers, each written by the method that makes it smallest.
 
 use super::CodecError;
-use super::bytes::{Reader, low_byte, unzigzag, zigzag};
+use super::bytes::{Reader, put_varint, unzigzag, zigzag};
+use super::pack::{Widths, packed, put_bits, put_packed, read_bits, significant};
 
-/// How a list was made small; the number is what is written.
+/// How a list is written; the number is what stands before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transform {
-    /// Zigzag of each number.
-    Plain = 0,
-    /// Zigzag of the difference to the number before.
+enum Method {
+    /// How far each number lies above the smallest.
+    Offset = 0,
+    /// The first number, then how far each step lies above the smallest step.
     Delta = 1,
-    /// Zigzag of the difference between differences.
-    DeltaOfDelta = 2,
-    /// Each byte minus the same byte of the number before: for packed bands and bit fields.
-    Bytewise = 3,
+    /// The first number, then each byte minus the same byte of the number before: for packed bands,
+    /// bit fields and the bits of reals.
+    Bytewise = 2,
+    /// The different numbers in order of size, then the place of each there.
+    Dictionary = 3,
 }
+
+/// Bytewise differences take longer to judge; they are where others need more bits than this.
+const FEW_BITS: usize = 4;
 
 /// Appends the numbers, not their count.
-pub(super) fn put_integers(out: &mut Vec<u8>, values: &[i64]) {
-    let transform = best_transform(values);
-    let mut encoded: Vec<u64> = Vec::with_capacity(values.len());
-    let (mut previous, mut difference) = (0_i64, 0_i64);
-    for &value in values {
-        let step = value.wrapping_sub(previous);
-        encoded.push(match transform {
-            Transform::Plain => zigzag(value),
-            Transform::Delta => zigzag(step),
-            Transform::DeltaOfDelta => zigzag(step.wrapping_sub(difference)),
-            Transform::Bytewise => bytewise_difference(value, previous),
-        });
-        (previous, difference) = (value, step);
+pub(super) fn put_numbers(out: &mut Vec<u8>, values: &[i64]) {
+    let offset = Above::smallest(values.to_vec());
+    if offset.is_constant() {
+        out.push(Method::Offset as u8);
+        offset.put(out);
+        return;
     }
-    out.push(transform as u8);
-    put_planes(out, &encoded);
-}
-
-/// Reads `count` numbers.
-pub(super) fn integers(reader: &mut Reader<'_>, count: usize) -> Result<Vec<i64>, CodecError> {
-    let transform = reader.byte()?;
-    let mut encoded = planes(reader, count)?;
-    let (mut previous, mut difference) = (0_i64, 0_i64);
-    let mut undo = |code: u64| {
-        let value = match transform {
-            0 => unzigzag(code),
-            1 => previous.wrapping_add(unzigzag(code)),
-            2 => previous.wrapping_add(difference.wrapping_add(unzigzag(code))),
-            _ => bytewise_sum(code, previous),
-        };
-        difference = value.wrapping_sub(previous);
-        previous = value;
-        value
-    };
-    if transform > Transform::Bytewise as u8 {
-        return Err(CodecError::Malformed("an unknown transform of numbers"));
-    }
-    Ok(encoded.drain(..).map(&mut undo).collect())
-}
-
-/// Appends patterns of 64 bits, not their count; each is written as the difference (exclusive or)
-/// to the one before.
-pub(super) fn put_patterns(out: &mut Vec<u8>, patterns: &[u64]) {
-    let mut previous = 0;
-    let encoded: Vec<u64> = patterns
-        .iter()
-        .map(|pattern| pattern ^ std::mem::replace(&mut previous, *pattern))
-        .collect();
-    put_planes(out, &encoded);
-}
-
-/// Reads `count` patterns.
-pub(super) fn patterns(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, CodecError> {
-    let mut patterns = planes(reader, count)?;
-    let mut previous = 0;
-    for pattern in &mut patterns {
-        *pattern ^= previous;
-        previous = *pattern;
-    }
-    Ok(patterns)
-}
-
-/// The transform that leaves the fewest significant bits.
-fn best_transform(values: &[i64]) -> Transform {
-    let mut bits = [0_u64; 4];
-    let (mut previous, mut difference) = (0_i64, 0_i64);
-    for &value in values {
-        let step = value.wrapping_sub(previous);
-        bits[0] += significant(zigzag(value));
-        bits[1] += significant(zigzag(step));
-        bits[2] += significant(zigzag(step.wrapping_sub(difference)));
-        bits[3] += significant(bytewise_difference(value, previous));
-        (previous, difference) = (value, step);
-    }
-    let all = [
-        Transform::Plain,
-        Transform::Delta,
-        Transform::DeltaOfDelta,
-        Transform::Bytewise,
+    let first = zigzag(values[0]);
+    let delta = Above::smallest(steps(values).collect());
+    let dictionary = dictionary(values);
+    let sizes = [
+        (Method::Offset, offset.size()),
+        (Method::Delta, varint_size(first) + delta.size()),
+        (Method::Dictionary, dictionary_size(values, &dictionary)),
     ];
-    let best = (0..all.len()).min_by_key(|&at| bits[at]).unwrap_or(0);
-    all[best]
+    let best = sizes.into_iter().min_by_key(|(_, size)| *size);
+    let (mut method, size) = best.unwrap_or((Method::Offset, 0));
+    let mut bytewise = None;
+    if size * 8 > values.len() * FEW_BITS {
+        bytewise = Some(Bytewise::new(values)).filter(|bytewise| bytewise.size < size);
+    }
+    if bytewise.is_some() {
+        method = Method::Bytewise;
+    }
+    out.push(method as u8);
+    match (method, bytewise) {
+        (_, Some(bytewise)) => {
+            put_varint(out, first);
+            bytewise.put(out);
+        }
+        (Method::Delta, _) => {
+            put_varint(out, first);
+            delta.put(out);
+        }
+        (Method::Dictionary, _) => put_dictionary(out, values, &dictionary),
+        _ => offset.put(out),
+    }
 }
 
-fn significant(value: u64) -> u64 {
-    u64::from(u64::BITS - value.leading_zeros())
+/// Numbers as they are read, with what reading them takes; to be used for one list after another.
+#[derive(Default)]
+pub(super) struct Numbers {
+    values: Vec<u64>,
+    /// A byte of each number, or the different numbers.
+    aside: Vec<u64>,
+}
+
+impl Numbers {
+    /// Reads `count` numbers.
+    pub(super) fn read(
+        &mut self,
+        reader: &mut Reader<'_>,
+        count: usize,
+    ) -> Result<&[u64], CodecError> {
+        self.values.clear();
+        self.values.resize(count, 0);
+        let method = reader.byte()?;
+        if count > 0 {
+            match method {
+                0 => self.read_offset(reader)?,
+                1 => self.read_delta(reader)?,
+                2 => self.read_bytewise(reader)?,
+                3 => self.read_dictionary(reader)?,
+                _ => return Err(CodecError::Malformed("an unknown kind of numbers")),
+            }
+        }
+        Ok(&self.values)
+    }
+
+    fn read_offset(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        let smallest = signed(reader)?;
+        packed(reader, &mut self.values)?;
+        for value in &mut self.values {
+            *value = value.wrapping_add(smallest);
+        }
+        Ok(())
+    }
+
+    fn read_delta(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        let mut value = signed(reader)?;
+        let smallest = signed(reader)?;
+        packed(reader, &mut self.values[1..])?;
+        self.values[0] = value;
+        for step in &mut self.values[1..] {
+            value = value.wrapping_add(smallest).wrapping_add(*step);
+            *step = value;
+        }
+        Ok(())
+    }
+
+    fn read_bytewise(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        let value = signed(reader)?;
+        let used = reader.byte()?;
+        self.values.fill(value);
+        self.aside.resize(self.values.len() - 1, 0);
+        for lane in lanes(used) {
+            let smallest = u64::from(reader.byte()?);
+            packed(reader, &mut self.aside)?;
+            let shift = 8 * lane;
+            let mut byte = value >> shift;
+            for (value, step) in self.values[1..].iter_mut().zip(&self.aside) {
+                byte = byte.wrapping_add(smallest).wrapping_add(*step);
+                *value = (*value & !(0xFF << shift)) | ((byte & 0xFF) << shift);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_dictionary(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        let different = reader.length()?;
+        if different == 0 || different > self.values.len() {
+            return Err(CodecError::Malformed("more different numbers than numbers"));
+        }
+        self.aside.clear();
+        let mut value = signed(reader)?;
+        self.aside.push(value);
+        for _ in 1..different {
+            value = value.wrapping_add(reader.varint()?);
+            self.aside.push(value);
+        }
+        read_bits(reader, &mut self.values, place_width(different))?;
+        for value in &mut self.values {
+            let place = usize::try_from(*value).unwrap_or(usize::MAX);
+            let known = self.aside.get(place);
+            *value = *known.ok_or(CodecError::Malformed("a number that is not listed"))?;
+        }
+        Ok(())
+    }
+}
+
+fn signed(reader: &mut Reader<'_>) -> Result<u64, CodecError> {
+    Ok(unzigzag(reader.varint()?).cast_unsigned())
+}
+
+fn varint_size(value: u64) -> usize {
+    significant(value).div_ceil(7).max(1) as usize
+}
+
+/// Steps from each number to the next.
+fn steps(values: &[i64]) -> impl Iterator<Item = i64> {
+    values.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]))
+}
+
+/// Numbers as they lie above the smallest of them.
+struct Above {
+    smallest: i64,
+    offsets: Vec<u64>,
+}
+
+impl Above {
+    fn smallest(values: Vec<i64>) -> Self {
+        let smallest = values.iter().copied().min().unwrap_or_default();
+        let above = |value: i64| value.wrapping_sub(smallest).cast_unsigned();
+        Self {
+            smallest,
+            offsets: values.into_iter().map(above).collect(),
+        }
+    }
+
+    fn is_constant(&self) -> bool {
+        self.offsets.iter().all(|offset| *offset == 0)
+    }
+
+    fn size(&self) -> usize {
+        varint_size(zigzag(self.smallest)) + Widths::of(&self.offsets).best().1
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, zigzag(self.smallest));
+        put_packed(out, &self.offsets);
+    }
+}
+
+/// The different numbers in order of size; empty where they are too many to be worth listing.
+fn dictionary(values: &[i64]) -> Vec<i64> {
+    let mut different = values.to_vec();
+    different.sort_unstable();
+    different.dedup();
+    if different.len() > values.len() / 2 + 1 {
+        different.clear();
+    }
+    different
+}
+
+/// How many bits tell one of so many apart.
+fn place_width(different: usize) -> u32 {
+    significant(different.saturating_sub(1) as u64)
+}
+
+fn dictionary_size(values: &[i64], dictionary: &[i64]) -> usize {
+    let Some(&first) = dictionary.first() else {
+        return usize::MAX;
+    };
+    let gaps = steps(dictionary).map(|gap| varint_size(gap.cast_unsigned()));
+    let places = (values.len() * place_width(dictionary.len()) as usize).div_ceil(8);
+    varint_size(dictionary.len() as u64) + varint_size(zigzag(first)) + gaps.sum::<usize>() + places
+}
+
+fn put_dictionary(out: &mut Vec<u8>, values: &[i64], dictionary: &[i64]) {
+    put_varint(out, dictionary.len() as u64);
+    put_varint(out, zigzag(dictionary[0]));
+    for gap in steps(dictionary) {
+        put_varint(out, gap.cast_unsigned());
+    }
+    let place = |value: &i64| dictionary.partition_point(|known| known < value) as u64;
+    let places: Vec<u64> = values.iter().map(place).collect();
+    put_bits(out, &places, place_width(dictionary.len()));
+}
+
+/// The differences of each byte, from each number to the next.
+struct Bytewise {
+    steps: Vec<u64>,
+    /// Which bytes ever change, a bit for each.
+    used: u8,
+    /// Of those.
+    lanes: Vec<Lane>,
+    size: usize,
+}
+
+impl Bytewise {
+    fn new(values: &[i64]) -> Self {
+        let pairs = values.windows(2);
+        let steps: Vec<u64> = pairs
+            .map(|pair| bytewise_difference(pair[1], pair[0]))
+            .collect();
+        let changes = steps.iter().fold(0, |all, step| all | step).to_le_bytes();
+        let used = (0..8).fold(0, |used, lane| {
+            used | (u8::from(changes[lane] != 0) << lane)
+        });
+        let lanes: Vec<Lane> = lanes(used).map(|lane| Lane::new(&steps, lane)).collect();
+        let first = values.first().map_or(0, |&first| zigzag(first));
+        let size = varint_size(first) + 1 + lanes.iter().map(|lane| 1 + lane.size).sum::<usize>();
+        Self {
+            steps,
+            used,
+            lanes,
+            size,
+        }
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(self.used);
+        for (at, lane) in lanes(self.used).zip(&self.lanes) {
+            out.push(lane.smallest);
+            let bytes = self.steps.iter().map(|step| step.to_le_bytes()[at]);
+            let offsets = bytes.map(|byte| byte.wrapping_sub(lane.smallest).into());
+            put_packed(out, &offsets.collect::<Vec<u64>>());
+        }
+    }
+}
+
+fn lanes(used: u8) -> impl Iterator<Item = usize> {
+    (0..8).filter(move |lane| used & (1 << lane) != 0)
+}
+
+/// One byte of each of many steps.
+struct Lane {
+    /// From where on bytes count, such that as few as can be are exceptions.
+    smallest: u8,
+    size: usize,
+}
+
+impl Lane {
+    fn new(steps: &[u64], lane: usize) -> Self {
+        let mut counts = [0_usize; 256];
+        for step in steps {
+            counts[usize::from(step.to_le_bytes()[lane])] += 1;
+        }
+        // How many lie below each byte, twice around.
+        let mut below = [0_usize; 513];
+        let mut sum = 0;
+        for (below, count) in below[1..].iter_mut().zip(counts.iter().cycle()) {
+            sum += count;
+            *below = sum;
+        }
+        let mut best = Self {
+            smallest: 0,
+            size: usize::MAX,
+        };
+        for smallest in (0..=u8::MAX).filter(|&byte| counts[usize::from(byte)] > 0) {
+            for width in 0..=8 {
+                let from = usize::from(smallest);
+                let within = below[from + (1 << width)] - below[from];
+                let size = 2 + (steps.len() * width).div_ceil(8) + 2 * (steps.len() - within);
+                if size < best.size {
+                    best = Self { smallest, size };
+                }
+            }
+        }
+        best
+    }
 }
 
 /// The highest bit of each byte.
@@ -118,34 +323,4 @@ fn bytewise_difference(value: i64, previous: i64) -> u64 {
     let (a, b) = (value.cast_unsigned(), previous.cast_unsigned());
     // With the highest bits set apart no byte borrows from the next one.
     ((a | HIGH) - (b & !HIGH)) ^ ((a ^ !b) & HIGH)
-}
-
-/// Adds byte by byte, without a carry between bytes.
-fn bytewise_sum(difference: u64, previous: i64) -> i64 {
-    let b = previous.cast_unsigned();
-    (((difference & !HIGH) + (b & !HIGH)) ^ ((difference ^ b) & HIGH)).cast_signed()
-}
-
-fn put_planes(out: &mut Vec<u8>, values: &[u64]) {
-    let used = values.iter().fold(0, |all, value| all | value);
-    let width = significant(used).div_ceil(8);
-    out.push(low_byte(width));
-    for plane in 0..width {
-        out.extend(values.iter().map(|value| low_byte(value >> (8 * plane))));
-    }
-}
-
-fn planes(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, CodecError> {
-    let width = reader.byte()?;
-    if width > 8 {
-        return Err(CodecError::Malformed("numbers of more than eight bytes"));
-    }
-    let mut values = vec![0; count];
-    for plane in 0..u32::from(width) {
-        let bytes = reader.take(count)?;
-        for (value, byte) in values.iter_mut().zip(bytes) {
-            *value |= u64::from(*byte) << (8 * plane);
-        }
-    }
-    Ok(values)
 }

@@ -118,10 +118,14 @@ impl Content {
             place: place.to_owned(),
             source,
         })?;
-        Ok(Self {
+        Ok(Self::of(encoded))
+    }
+
+    fn of(encoded: codec::Encoded) -> Self {
+        Self {
             hash: Sha256::digest(&encoded.body).into(),
             payload: encoded.payload,
-        })
+        }
     }
 }
 
@@ -215,6 +219,34 @@ impl Prepared {
     }
 }
 
+/// Whether a stored payload is of an older form, whose content hash says nothing, and holds the
+/// same.
+fn is_older_form(
+    transaction: &Transaction<'_>,
+    payload_key: i64,
+    content: &Content,
+) -> rusqlite::Result<bool> {
+    let mut statement =
+        transaction.prepare_cached("SELECT payload FROM raw_payload WHERE key = ?1")?;
+    statement.query_row([payload_key], |row| {
+        let payload = row.get_ref(0)?.as_blob()?;
+        // What cannot be read any more is not the same.
+        let renewed = codec::renewed(payload).ok().flatten();
+        Ok(renewed.is_some_and(|renewed| Content::of(renewed).hash == content.hash))
+    })
+}
+
+fn put_payload(
+    transaction: &Transaction<'_>,
+    payload_key: i64,
+    content: &Content,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE raw_payload SET payload = ?2 WHERE key = ?1")?
+        .execute((payload_key, &content.payload))?;
+    Ok(())
+}
+
 enum Outcome {
     New,
     Changed,
@@ -242,9 +274,17 @@ fn store(
     match stored {
         Some((_, true)) => Ok(Outcome::Unchanged),
         Some((payload_key, false)) => {
-            transaction
-                .prepare_cached("UPDATE raw_payload SET payload = ?2 WHERE key = ?1")?
-                .execute((payload_key, &content.payload))?;
+            if is_older_form(transaction, payload_key, content)? {
+                put_payload(transaction, payload_key, content)?;
+                transaction
+                    .prepare_cached(
+                        "UPDATE raw_record SET content_hash = ?3
+                         WHERE station_key = ?1 AND hour = ?2",
+                    )?
+                    .execute((station_key, hour, &content.hash[..]))?;
+                return Ok(Outcome::Unchanged);
+            }
+            put_payload(transaction, payload_key, content)?;
             transaction.prepare_cached(CHANGE_RECORD)?.execute((
                 station_key,
                 hour,

@@ -3,7 +3,8 @@ use rusqlite::Connection;
 
 use super::fault::Fault;
 use super::{FILE_NAME, Sqlite, connect_writer};
-use crate::{Access, StoreError};
+use crate::codec::tests::{FORM_1, FORM_1_HASH, bytes_of_hex, of_form_1};
+use crate::{Access, Columns, Intake, IntakeReport, ReceivedRecord, Store, StoreError};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -121,4 +122,91 @@ async fn a_series_that_counts_wrongly_is_told_by_the_check() {
         report.problems,
         ["the total of no2 of station 23 is 1, there are 0"]
     );
+}
+
+fn intake() -> Intake {
+    Intake {
+        process: "harvester-whale".into(),
+        source: "intemo".into(),
+        network: "josene".into(),
+        project: None,
+        now: NOW,
+        records: vec![ReceivedRecord {
+            place: "https://example.org/1".into(),
+            record: of_form_1(),
+        }],
+        quarantined: Vec::new(),
+        checkpoints: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_hour_of_form_1_is_refined_and_unchanged_when_it_comes_again() {
+    let (dir, connection) = created();
+    let store = Store::open(dir.path(), Access::Existing).await.unwrap();
+    store.take_in(intake()).await.unwrap();
+    let to_form_1 = |dirty: bool| {
+        let parts = (bytes_of_hex(FORM_1), bytes_of_hex(FORM_1_HASH));
+        connection
+            .execute("UPDATE raw_payload SET payload = ?1", [parts.0])
+            .unwrap();
+        connection
+            .execute(
+                "UPDATE raw_record SET content_hash = ?1, dirty = ?2",
+                (parts.1, dirty),
+            )
+            .unwrap();
+    };
+    to_form_1(true);
+    assert_eq!(store.check().await.unwrap().problems, Vec::<String>::new());
+    let station = of_form_1().station;
+    let work = store.work(&station, 1, Columns::All).await.unwrap();
+    assert_eq!(work.unwrap().hours[0].record, of_form_1());
+
+    to_form_1(false);
+    let unchanged = IntakeReport {
+        unchanged: 1,
+        ..IntakeReport::default()
+    };
+    for _ in 0..2 {
+        assert_eq!(store.take_in(intake()).await.unwrap(), unchanged);
+        assert!(store.dirty_stations(1).await.unwrap().is_empty());
+        assert_eq!(store.check().await.unwrap().problems, Vec::<String>::new());
+    }
+    let first: u8 = connection
+        .query_row(
+            "SELECT hex(substr(payload, 1, 1)) FROM raw_payload",
+            [],
+            |row| Ok(row.get::<_, String>(0)?.parse().unwrap()),
+        )
+        .unwrap();
+    assert_eq!(first, 2);
+}
+
+#[tokio::test]
+async fn work_holds_the_columns_that_are_read() {
+    let (dir, _connection) = created();
+    let store = Store::open(dir.path(), Access::Existing).await.unwrap();
+    store.take_in(intake()).await.unwrap();
+    let columns = Columns::Read(std::sync::Arc::new(|station_type, key| {
+        station_type == "jose" && key == "delta"
+    }));
+    let record = of_form_1();
+    let work = store
+        .work(&record.station, 1, columns)
+        .await
+        .unwrap()
+        .unwrap();
+    let read = &work.hours[0].record;
+    let names: Vec<&str> = read
+        .samples
+        .columns()
+        .iter()
+        .map(|column| column.name())
+        .collect();
+    assert_eq!(names, ["delta"]);
+    assert_eq!(read.samples.column("delta"), record.samples.column("delta"));
+    let hour = work.hours[0].hour;
+    let whole = store.raw_record(&record.station, hour).await.unwrap();
+    assert_eq!(whole.unwrap(), record);
 }

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::{location, stations};
 use crate::codec;
 use crate::track::location_at;
-use crate::{Selection, SnapshotFacts, StationHour, StationWork, StoreError, WorkHour};
+use crate::{Columns, Selection, SnapshotFacts, StationHour, StationWork, StoreError, WorkHour};
 
 /// The content of one hour.
 const PAYLOAD: &str = "SELECT p.payload FROM station s
@@ -47,9 +47,10 @@ impl Sqlite {
         self: &Arc<Self>,
         station: StationId,
         max_hours: usize,
+        columns: Columns,
     ) -> Result<Option<StationWork>, StoreError> {
         self.read("reading hours to refine", move |transaction| {
-            work(transaction, &station, max_hours.max(1))
+            work(transaction, &station, max_hours.max(1), &columns)
         })
         .await
     }
@@ -98,7 +99,7 @@ impl Sqlite {
             let payload: Option<Vec<u8>> = statement
                 .query_row((station.as_str(), hour.index()), |row| row.get(0))
                 .optional()?;
-            let record = payload.map(|payload| decode(&station, hour, &payload));
+            let record = payload.map(|payload| decode(&station, hour, &payload, &Columns::All));
             Ok(record.transpose()?)
         })
         .await
@@ -164,6 +165,7 @@ fn work(
     transaction: &Transaction<'_>,
     station: &StationId,
     max_hours: usize,
+    columns: &Columns,
 ) -> Result<Option<StationWork>, Fault> {
     let Some((station_key, station)) = stations::row_of(transaction, station)? else {
         return Ok(None);
@@ -191,7 +193,7 @@ fn work(
         hours.push(WorkHour {
             hour,
             revision: row.get(1)?,
-            record: decode(&station.id, hour, payload)?,
+            record: decode(&station.id, hour, payload, columns)?,
             station_location: None,
         });
     }
@@ -278,8 +280,14 @@ fn station_hour(
     }))
 }
 
-fn decode(station: &StationId, hour: Hour, payload: &[u8]) -> Result<RawRecord, StoreError> {
-    codec::decode_record(payload).map_err(|source| StoreError::DamagedRecord {
+fn decode(
+    station: &StationId,
+    hour: Hour,
+    payload: &[u8],
+    columns: &Columns,
+) -> Result<RawRecord, StoreError> {
+    let reads = |station_type: &str, key: &str| columns.contain(station_type, key);
+    codec::decode_record_for(payload, &reads).map_err(|source| StoreError::DamagedRecord {
         station: station.clone(),
         time: hour.to_string(),
         source,

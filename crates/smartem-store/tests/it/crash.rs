@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
-use smartem_store::Store;
+use smartem_store::{Columns, Store};
 
 use crate::support::{commit, hour, id, intake, open, record, sample};
 
@@ -28,7 +28,7 @@ async fn write_until_killed() {
         batch.checkpoints = vec![("all".into(), json!(n))];
         store.take_in(batch).await.unwrap();
         for station in store.dirty_stations(9).await.unwrap() {
-            if let Some(work) = store.work(&station, 9).await.unwrap() {
+            if let Some(work) = store.work(&station, 9, Columns::All).await.unwrap() {
                 commit(&store, &work).await;
             }
         }

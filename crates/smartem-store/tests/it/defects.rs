@@ -1,6 +1,6 @@
 //! Defects of the original that the store settles, each test named after its number.
 
-use smartem_store::Store;
+use smartem_store::{Selection, Store};
 
 use crate::support::{
     commit, fingerprint, id, record, refine_all, sample, take_in, values, waiting, work,
@@ -16,7 +16,11 @@ pub(crate) async fn d_041_refining_again_makes_no_duplicates(store: Store) {
     let once = fingerprint(&store).await;
     // The original inserted the rows of an hour anew at every run.
     take_in(&store, hours).await;
-    assert_eq!(store.refine_again(Some(&id("23")), None).await.unwrap(), 2);
+    let all_of_23 = Selection {
+        stations: Some(vec![id("23")]),
+        ..Selection::default()
+    };
+    assert_eq!(store.refine_again(all_of_23).await.unwrap(), 2);
     let given = work(&store, "23").await;
     commit(&store, &given).await;
     commit(&store, &given).await;

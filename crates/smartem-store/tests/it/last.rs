@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use smartem_model::raw::RawRecord;
 use smartem_model::{Observation, Period, Position};
-use smartem_store::{LastIntake, LastItem, LastReport, Store, StoreError};
+use smartem_store::{Columns, LastIntake, LastItem, LastReport, Store, StoreError};
 
 use crate::support::{hour, id, now, observation, record, refine_all, sample, take_in, work};
 
@@ -33,7 +33,12 @@ async fn take_in_last(store: &Store, items: Vec<LastItem>) -> Result<LastReport,
 
 /// An observation of station 23 with this value, of a snapshot that ends then.
 async fn value(store: &Store, value: i64, end: Timestamp) -> Observation {
-    if store.work(&id("23"), 1).await.unwrap().is_none() {
+    if store
+        .work(&id("23"), 1, Columns::All)
+        .await
+        .unwrap()
+        .is_none()
+    {
         take_in(store, vec![record("23", -500, &sample(value, 0.0))]).await;
     }
     let given = work(store, "23").await;

@@ -1,6 +1,6 @@
 //! Opening a store, and what can be wrong with its file.
 
-use smartem_store::{Access, Store, StoreError};
+use smartem_store::{Access, Columns, Store, StoreError};
 
 use crate::support::{id, now, open, record, sample, take_in};
 
@@ -116,6 +116,6 @@ async fn a_damaged_file_is_an_error_and_no_panic() {
             return;
         }
     };
-    let error = store.work(&id("23"), 9).await.unwrap_err();
+    let error = store.work(&id("23"), 9, Columns::All).await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
 }

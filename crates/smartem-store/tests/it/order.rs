@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use smartem_store::{StationWork, Store};
+use smartem_store::{Columns, StationWork, Store};
 
 use crate::support::{commit, fingerprint, id, open, record, refine_all, take_in};
 
@@ -76,12 +76,14 @@ async fn live(store: &Store, arrivals: &[(Arrival, Then)]) {
         match then {
             Then::Nothing => {}
             Then::RefineSome(hours) => {
-                if let Some(work) = store.work(&station, *hours).await.unwrap() {
+                if let Some(work) = store.work(&station, *hours, Columns::All).await.unwrap() {
                     commit(store, &work).await;
                 }
             }
             Then::RefineAll => refine_all(store).await,
-            Then::TakeOut(hours) => held = store.work(&station, *hours).await.unwrap(),
+            Then::TakeOut(hours) => {
+                held = store.work(&station, *hours, Columns::All).await.unwrap()
+            }
             Then::GiveBack => {
                 if let Some(work) = held.take() {
                     commit(store, &work).await;

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use smartem_model::{Hour, Observation};
-use smartem_store::{Cursor, ObservationQuery, Store};
+use smartem_store::{Columns, Cursor, ObservationQuery, Store};
 
 use crate::support::{hour, id, observations, record, refine_all, take_in};
 
@@ -131,7 +131,13 @@ pub(crate) async fn a_cursor_is_a_text(store: Store) {
 pub(crate) async fn an_unknown_station_has_nothing(store: Store) {
     assert_eq!(store.station(&id("99")).await.unwrap(), None);
     assert!(observations(&store, "99").await.is_empty());
-    assert!(store.work(&id("99"), 1).await.unwrap().is_none());
+    assert!(
+        store
+            .work(&id("99"), 1, Columns::All)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(store.raw_record(&id("99"), hour(0)).await.unwrap(), None);
     assert_eq!(store.station_hour(&id("99"), hour(0)).await.unwrap(), None);
     assert!(

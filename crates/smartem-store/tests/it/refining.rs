@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use smartem_model::{Flag, Hour, Observation, Position, QuarantineReason, StationId};
-use smartem_store::{QuarantineFilter, Selection, Stage, Store, StoreError};
+use smartem_store::{Columns, QuarantineFilter, Selection, Stage, Store, StoreError};
 
 use crate::support::{
     commit, fingerprint, hour, id, observation, observations, record, refine, refine_all, sample,
@@ -24,7 +24,13 @@ pub(crate) async fn work_is_a_run_of_dirty_hours(store: Store) {
         store.dirty_stations(10).await.unwrap(),
         Vec::<StationId>::new()
     );
-    assert!(store.work(&id("23"), 10).await.unwrap().is_none());
+    assert!(
+        store
+            .work(&id("23"), 10, Columns::All)
+            .await
+            .unwrap()
+            .is_none()
+    );
     let again = [(1, 3), (2, 4), (7, 1)].map(|(n, value)| record("23", n, &sample(value, 0.0)));
     take_in(&store, again.to_vec()).await;
     take_in(&store, vec![record("24", 0, &sample(1, 0.0))]).await;
@@ -39,7 +45,11 @@ pub(crate) async fn work_is_a_run_of_dirty_hours(store: Store) {
     assert_eq!(given.state.as_deref(), Some("1"));
     assert_eq!(given.hours[0].record, record("23", 1, &sample(3, 0.0)));
     assert!(given.hours[0].station_location.is_some());
-    let one = store.work(&id("23"), 1).await.unwrap().unwrap();
+    let one = store
+        .work(&id("23"), 1, Columns::All)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(one.hours.len(), 1);
 }
 
@@ -112,7 +122,11 @@ pub(crate) async fn another_state_meanwhile_makes_a_result_stale(store: Store) {
     let held = work(&store, "23").await;
     assert_eq!(held.state.as_deref(), Some("1"));
     take_in(&store, vec![record("23", 0, &sample(3, 0.0))]).await;
-    let first = store.work(&id("23"), 1).await.unwrap().unwrap();
+    let first = store
+        .work(&id("23"), 1, Columns::All)
+        .await
+        .unwrap()
+        .unwrap();
     commit(&store, &first).await;
     assert_eq!(commit(&store, &held).await.stale, 1);
     refine_all(&store).await;
@@ -125,7 +139,11 @@ pub(crate) async fn another_location_meanwhile_makes_a_result_stale(store: Store
     let held = work(&store, "23").await;
     // The station was elsewhere, with the same state.
     take_in(&store, vec![record("23", 0, &sample(1, 5000.0))]).await;
-    let first = store.work(&id("23"), 1).await.unwrap().unwrap();
+    let first = store
+        .work(&id("23"), 1, Columns::All)
+        .await
+        .unwrap()
+        .unwrap();
     commit(&store, &first).await;
     assert_eq!(commit(&store, &held).await.stale, 1);
     refine_all(&store).await;

@@ -11,8 +11,8 @@ use smartem_model::{
     QuarantineReason, RejectReason, Rejection, StationId,
 };
 use smartem_store::{
-    Access, CommitRefined, CommitReport, DEFAULT_MOVE_M, Intake, IntakeReport, ObservationQuery,
-    ReceivedRecord, RefinedHour, StationWork, Store, WorkHour,
+    Access, Columns, CommitRefined, CommitReport, DEFAULT_MOVE_M, Intake, IntakeReport,
+    ObservationQuery, ReceivedRecord, RefinedHour, StationWork, Store, WorkHour,
 };
 
 pub(crate) async fn open(dir: &Path) -> Store {
@@ -73,12 +73,16 @@ pub(crate) async fn take_in(store: &Store, records: Vec<RawRecord>) -> IntakeRep
 }
 
 pub(crate) async fn work(store: &Store, station: &str) -> StationWork {
-    store.work(&id(station), 100).await.unwrap().unwrap()
+    store
+        .work(&id(station), 100, Columns::All)
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// The hours of a station that would be refined next.
 pub(crate) async fn waiting(store: &Store, station: &str) -> Vec<i64> {
-    let work = store.work(&id(station), 100).await.unwrap();
+    let work = store.work(&id(station), 100, Columns::All).await.unwrap();
     let hours = work.into_iter().flat_map(|work| work.hours);
     hours.map(|it| it.hour.index() - hour(0).index()).collect()
 }
@@ -91,7 +95,7 @@ pub(crate) async fn refine_all(store: &Store) {
             return;
         }
         for station in stations {
-            if let Some(work) = store.work(&station, 3).await.unwrap() {
+            if let Some(work) = store.work(&station, 3, Columns::All).await.unwrap() {
                 commit(store, &work).await;
             }
         }
