@@ -59,12 +59,11 @@ fn made_hour() -> String {
 }
 
 fn josene() -> Definition {
-    let vocabulary =
-        Vocabulary::from_toml(
-            include_str!("../../../vocabulary/indicators.toml"),
-            include_str!("../../../vocabulary/units.toml"),
-        )
-        .unwrap();
+    let vocabulary = Vocabulary::from_toml(
+        include_str!("../../../vocabulary/indicators.toml"),
+        include_str!("../../../vocabulary/units.toml"),
+    )
+    .unwrap();
     Definition::from_toml(include_str!("../../../devices/jose.toml"), &vocabulary).unwrap()
 }
 

@@ -50,12 +50,11 @@ impl Bench {
     }
 
     async fn run_with(&self, config: WhaleConfig, intent: Intent) -> RunReport {
-        let vocabulary =
-            Vocabulary::from_toml(
-                include_str!("../../../../vocabulary/indicators.toml"),
-                include_str!("../../../../vocabulary/units.toml"),
-            )
-            .unwrap();
+        let vocabulary = Vocabulary::from_toml(
+            include_str!("../../../../vocabulary/indicators.toml"),
+            include_str!("../../../../vocabulary/units.toml"),
+        )
+        .unwrap();
         let josene = include_str!("../../../../devices/jose.toml");
         let mut catalogue = Catalogue::default();
         catalogue.insert(Definition::from_toml(josene, &vocabulary).unwrap());
