@@ -65,7 +65,7 @@ impl Reader {
         if let Some(url) = command.strip_prefix("curl -s ") {
             let service = self.service.as_ref().unwrap();
             let own = service.url.trim_end_matches('/');
-            let (status, body) = get(&url.replace(ADDRESS, own));
+            let (status, body) = get(&url.trim_matches('\'').replace(ADDRESS, own));
             assert_eq!(status, 200, "{command}: {body}");
             return (Some(0), body);
         }
