@@ -71,7 +71,8 @@ fn read_json(bencher: Bencher<'_, '_>) {
 
 fn josene() -> Definition {
     let vocabulary = include_str!("../../../vocabulary/indicators.toml");
-    let vocabulary = Vocabulary::from_toml(vocabulary).unwrap();
+    let units = include_str!("../../../vocabulary/units.toml");
+    let vocabulary = Vocabulary::from_toml(vocabulary, units).unwrap();
     Definition::from_toml(include_str!("../../../devices/jose.toml"), &vocabulary).unwrap()
 }
 

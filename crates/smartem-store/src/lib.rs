@@ -39,6 +39,6 @@ pub use query::{
 pub use store::{Access, Store};
 pub use track::DEFAULT_MOVE_M;
 pub use work::{
-    Columns, CommitRefined, CommitReport, RefinedHour, Selection, SnapshotFacts, StationHour,
-    StationRow, StationWork, WorkHour,
+    Columns, CommitRefined, CommitReport, ReadsKey, RefinedHour, Selection, SnapshotFacts,
+    StationHour, StationRow, StationWork, WorkHour,
 };

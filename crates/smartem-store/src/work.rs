@@ -26,6 +26,9 @@ pub struct StationRow {
     pub cadence_s: Option<f64>,
 }
 
+/// Whether a key of the samples is read, given the station type and the key.
+pub type ReadsKey = dyn Fn(&str, &str) -> bool + Send + Sync;
+
 /// Which columns of raw records are read; reading few of many is much faster.
 #[derive(Clone)]
 pub enum Columns {
@@ -34,7 +37,7 @@ pub enum Columns {
     /// Those of which the function says so, given the station type of the record and the key.
     ///
     /// A record read so must not be given out or stored as the one that was received.
-    Read(Arc<dyn Fn(&str, &str) -> bool + Send + Sync>),
+    Read(Arc<ReadsKey>),
 }
 
 impl Columns {

@@ -210,18 +210,12 @@ fn model(text: &str, catalogue: &Catalogue) -> Result<Model, String> {
 
 /// The models that come with the program for the simulated city, each with its name.
 pub(crate) const DEMO_MODELS: &[(&str, &str)] = &[
-    (
-        "demo/co.json",
-        include_str!("../../../models/demo/co.json"),
-    ),
+    ("demo/co.json", include_str!("../../../models/demo/co.json")),
     (
         "demo/no2.json",
         include_str!("../../../models/demo/no2.json"),
     ),
-    (
-        "demo/o3.json",
-        include_str!("../../../models/demo/o3.json"),
-    ),
+    ("demo/o3.json", include_str!("../../../models/demo/o3.json")),
 ];
 
 /// The models of `smartem demo`, each of which must say that it is one; nothing else may use them.

@@ -317,7 +317,8 @@ impl Definition {
     pub fn reads(&self, key: &str) -> bool {
         let location = &self.location;
         let others = [&location.longitude, &location.latitude];
-        let stream = self.stream.as_ref().map(|stream| &stream.key);
+        let stream = self.stream.iter();
+        let stream = stream.flat_map(|stream| stream.reading.iter().chain([&stream.key]));
         let mut keys = self
             .keys
             .iter()

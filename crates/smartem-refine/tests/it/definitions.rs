@@ -1,9 +1,9 @@
 //! Station types as data: what a definition can say, and how its faults are explained.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use smartem_refine::{Catalogue, Definition};
 
-use crate::support::{answer, root, vocabulary};
+use crate::support::{answer, catalogue, root, vocabulary};
 
 const WEATHER_KIT: &str = r#"
 name = "weatherkit"
@@ -452,4 +452,39 @@ fn an_explanation_names_inputs_rejections_models_and_versions() {
     ] {
         assert!(words.contains(part), "{part}\nis not in\n{words}");
     }
+}
+
+#[test]
+fn an_hour_of_only_the_keys_that_are_read_is_refined_the_same() {
+    let catalogue = catalogue();
+    let mut compared = 0;
+    for folder in std::fs::read_dir(root().join("fixtures/refine")).unwrap() {
+        let folder = folder.unwrap().path();
+        let Ok(text) = std::fs::read_to_string(folder.join("request.json")) else {
+            continue;
+        };
+        let mut whole: Value = serde_json::from_str(&text).unwrap();
+        let station_type = whole["input"]["device_type"].as_str().unwrap_or("jose");
+        let definition = catalogue.get(station_type).unwrap().clone();
+        let path = match whole["input"]["data"] {
+            Value::Null => "/input/timeseries",
+            _ => "/input/data/timeseries",
+        };
+        let samples = |request: &mut Value, change: &dyn Fn(&mut Map<String, Value>)| {
+            let list = request.pointer_mut(path).and_then(Value::as_array_mut);
+            let samples = list.into_iter().flatten().filter_map(Value::as_object_mut);
+            samples.map(change).count()
+        };
+        compared += samples(&mut whole, &|sample| {
+            sample.insert("not read".into(), json!(7));
+        });
+        let mut read = whole.clone();
+        samples(&mut read, &|sample| {
+            sample.retain(|key, _| definition.reads(key));
+            assert!(!sample.contains_key("not read"));
+        });
+        let [whole, read] = [whole, read].map(|request| answer(&request, &folder, &catalogue));
+        assert_eq!(whole, read, "{}", folder.display());
+    }
+    assert!(compared > 20, "only {compared} samples were compared");
 }

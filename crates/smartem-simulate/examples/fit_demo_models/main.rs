@@ -47,7 +47,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let read = |path: &str| std::fs::read_to_string(root.join(path));
-    let vocabulary = Vocabulary::from_toml(&read("vocabulary/indicators.toml")?)?;
+    let (indicators, units) = (
+        read("vocabulary/indicators.toml")?,
+        read("vocabulary/units.toml")?,
+    );
+    let vocabulary = Vocabulary::from_toml(&indicators, &units)?;
     let definition = Definition::from_toml(&read("devices/jose.toml")?, &vocabulary)?;
 
     let rows = rows::rows()?;

@@ -153,11 +153,11 @@ pub(super) fn read_times(
     Ok(())
 }
 
-/// Appends the two lower-case hexadecimal digits of a byte.
-pub(super) fn push_hex(out: &mut Vec<u8>, byte: u8) {
+/// Writes the two lower-case hexadecimal digits of each byte.
+pub(super) fn write_hex(digits: &mut [u8], bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.extend([
-        DIGITS[usize::from(byte >> 4)],
-        DIGITS[usize::from(byte & 0x0F)],
-    ]);
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0x0F)];
+    }
 }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use smartem_model::raw::{Cell, Column};
 
-use super::CodecError;
 use super::bytes::{Reader, put_varint, text};
 use super::cells::{
     ABSENT, AS_BITS, Cells, INTEGER, JSON, MAX_DECIMALS, NULL, REAL, TEXT, TIME, TIME_MAX,
-    push_hex, read_times, unscaled,
+    read_times, unscaled, write_hex,
 };
 use super::numbers::{Numbers, put_numbers};
+use super::{CodecError, MAX_TEXTS};
 
 /// Texts of any kind, each with its length.
 const ANY_TEXT: u8 = 0;
@@ -88,6 +88,9 @@ pub(super) fn put_column(out: &mut Vec<u8>, column: &Column) -> Result<bool, Cod
         put_times(out, &parts.times);
     }
     let mut has_any_texts = false;
+    if parts.texts.iter().map(|text| text.len()).sum::<usize>() > MAX_TEXTS {
+        return Err(CodecError::TooLarge);
+    }
     if !parts.texts.is_empty() {
         has_any_texts = put_texts(out, &parts.texts);
     }
@@ -191,7 +194,7 @@ impl ColumnReader {
             let text = usize::try_from(place).ok().and_then(|at| known.get(at));
             let text = text.ok_or(CodecError::Malformed("a text that is not listed"))?;
             // Repeating must not make much of little.
-            if self.cells.texts.len() + text.len() > super::MAX_BODY {
+            if self.cells.texts.len() + text.len() > MAX_TEXTS {
                 return Err(CodecError::TooLarge);
             }
             self.cells.texts.push_str(text);
@@ -205,17 +208,18 @@ impl ColumnReader {
         if length == 0 || length % 2 != 0 || length > MAX_HEX {
             return Err(CodecError::Malformed("an odd number of hexadecimal digits"));
         }
+        if length * count > MAX_TEXTS {
+            return Err(CodecError::TooLarge);
+        }
         let mut words = Vec::with_capacity(length.div_ceil(DIGITS));
         for _ in 0..length.div_ceil(DIGITS) {
             words.push(self.numbers.read(reader, count)?.to_vec());
         }
-        let mut all = Vec::with_capacity(length * count);
-        for row in 0..count {
-            for (at, word) in words.iter().enumerate() {
-                let bytes = (length - at * DIGITS).min(DIGITS) / 2;
-                for &byte in &word[row].to_be_bytes()[8 - bytes..] {
-                    push_hex(&mut all, byte);
-                }
+        let mut all = vec![0; length * count];
+        for (row, digits) in all.chunks_exact_mut(length).enumerate() {
+            for (digits, word) in digits.chunks_mut(DIGITS).zip(&words) {
+                let bytes = word[row].to_be_bytes();
+                write_hex(digits, &bytes[8 - digits.len() / 2..]);
             }
         }
         self.cells.texts.push_str(text(&all)?);
@@ -284,7 +288,7 @@ fn put_texts(out: &mut Vec<u8>, texts: &[&str]) -> bool {
     for &text in texts {
         places.push(*known.entry(text).or_insert_with(|| {
             different.push(text);
-            different.len() as i64 - 1
+            number(different.len() - 1)
         }));
     }
     if different.len() <= texts.len() / 2 {
@@ -299,8 +303,13 @@ fn put_texts(out: &mut Vec<u8>, texts: &[&str]) -> bool {
     true
 }
 
+/// A length or place; all of them are in memory, so they fit.
+fn number(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
 fn put_any_texts(out: &mut Vec<u8>, texts: &[&str]) {
-    let lengths = texts.iter().map(|text| text.len() as i64);
+    let lengths = texts.iter().map(|text| number(text.len()));
     put_numbers(out, &lengths.collect::<Vec<_>>());
     for text in texts {
         out.extend_from_slice(text.as_bytes());

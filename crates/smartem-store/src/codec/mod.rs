@@ -32,6 +32,8 @@ const VERSION_1: u8 = 1;
 const MAX_CELLS: usize = 1 << 24;
 /// The largest body of a record, in bytes.
 const MAX_BODY: usize = 1 << 30;
+/// The most bytes of text in a column.
+const MAX_TEXTS: usize = 1 << 28;
 
 /// Why bytes are no record, or a record does not fit.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +51,7 @@ pub enum CodecError {
     /// The compressed part cannot be read or written.
     #[error("the payload cannot be (de)compressed")]
     Compression(#[source] std::io::Error),
-    /// More than 2^24 cells or a body of more than 1 GiB.
+    /// More than 2^24 cells, 256 MiB of text in a column, or 1 GiB in all.
     #[error("the record is too large")]
     TooLarge,
     /// A time beyond 64 bits of nanoseconds.

@@ -292,10 +292,12 @@ impl Lane {
         }
         // How many lie below each byte, twice around.
         let mut below = [0_usize; 513];
-        let mut sum = 0;
-        for (below, count) in below[1..].iter_mut().zip(counts.iter().cycle()) {
-            sum += count;
-            *below = sum;
+        for at in 0..256 {
+            below[at + 1] = below[at] + counts[at];
+        }
+        let (once, again) = below.split_at_mut(257);
+        for (again, once) in again.iter_mut().zip(&once[1..]) {
+            *again = once + steps.len();
         }
         let mut best = Self {
             smallest: 0,

@@ -11,7 +11,6 @@ use super::bytes::{Reader, low_byte, put_varint};
 const WIDEST: u32 = 56;
 
 /// How many significant bits the numbers of a list have.
-#[derive(Clone)]
 pub(super) struct Widths {
     counts: [u32; 65],
     total: usize,
@@ -43,12 +42,13 @@ impl Widths {
         let largest = (0..65).rev().find(|&bits| self.counts[bits] > 0);
         let largest = u32::try_from(largest.unwrap_or(0)).unwrap_or(u64::BITS);
         let widths = (0..=largest.min(WIDEST)).chain((largest > WIDEST).then_some(u64::BITS));
-        let sized = widths.map(|width| (width, self.size(width)));
+        let sized = widths.map(|width| (width, self.size(width, largest)));
         sized.min_by_key(|(_, size)| *size).unwrap_or_default()
     }
 
-    fn size(&self, width: u32) -> usize {
-        let beyond = (width + 1..=u64::BITS).map(|bits| {
+    /// The size at a width, when none has more than `largest` bits.
+    fn size(&self, width: u32, largest: u32) -> usize {
+        let beyond = (width + 1..=largest).map(|bits| {
             let each = 1 + (bits - width).div_ceil(7);
             self.counts[bits as usize] as usize * each as usize
         });

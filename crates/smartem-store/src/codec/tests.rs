@@ -36,18 +36,18 @@ pub(crate) fn bytes_of_hex(hex: &str) -> Vec<u8> {
 
 /// A record with every kind of cell and every way in which form 1 wrote numbers.
 pub(crate) fn of_form_1() -> RawRecord {
-    let samples = (0..12_i64).map(|n| {
+    let samples = (0..12_u32).map(|n| {
         if n == 7 {
             return json!([1, "x"]);
         }
-        let wave = n as f64;
+        let wave = f64::from(n);
         let mixed = [json!(null), json!(1), json!(true), json!([1])];
         let mut row = json!({"_id": format!("569031661b1580258cca{:04x}", 0x9882 + n * 2),
             "time": format!("2016-01-08T22:00:{:02}.{}57Z", n * 5, n % 10),
             "plain": n * 37 % 11, "delta": 1_617_044 + n * n % 7, "second_delta": 900_000 + n * 10,
             "bytewise": 1_644_827 + n % 3 * 65_536 - n % 2 * 256, "t": 21.5 + wave / 4.0,
-            "wide": 1e-300 * wave, "text": (["é", "", "NO2B43F"][(n % 3) as usize]),
-            "mixed": (mixed[(n % 4) as usize])});
+            "wide": 1e-300 * wave, "text": (["é", "", "NO2B43F"][n as usize % 3]),
+            "mixed": (mixed[n as usize % 4])});
         if n % 4 == 1 {
             row.as_object_mut().unwrap().remove("plain");
         }

@@ -7,7 +7,7 @@
 use smartem_model::raw::{Column, RawRecord};
 
 use super::bytes::{Reader, text, unzigzag};
-use super::cells::{AS_BITS, Cells, Counts, MAX_DECIMALS, push_hex, read_times, unscaled};
+use super::cells::{AS_BITS, Cells, Counts, MAX_DECIMALS, read_times, unscaled, write_hex};
 use super::compression::decompress;
 use super::{CodecError, MAX_BODY, Reads, cells, oddments, with_samples, without_samples};
 
@@ -86,21 +86,19 @@ fn skip(reader: &mut Reader<'_>, counts: &Counts) -> Result<(), CodecError> {
         skip_planes(reader, counts.times)?;
     }
     if counts.texts > 0 {
-        match reader.byte()? {
-            0 => {
-                let mut total = 0_usize;
-                for _ in 0..counts.texts {
-                    let length = reader.length()?;
-                    total = total.checked_add(length).ok_or(CodecError::Truncated)?;
-                }
-                reader.take(total)?;
+        let of_any_length = reader.byte()? == 0;
+        let mut total = 0_usize;
+        if of_any_length {
+            for _ in 0..counts.texts {
+                let length = reader.length()?;
+                total = total.checked_add(length).ok_or(CodecError::Truncated)?;
             }
-            _ => {
-                let planes = reader.length()? / 2;
-                let length = planes.checked_mul(counts.texts);
-                reader.take(length.ok_or(CodecError::Truncated)?)?;
-            }
+        } else {
+            let planes = reader.length()? / 2;
+            let length = planes.checked_mul(counts.texts);
+            total = length.ok_or(CodecError::Truncated)?;
         }
+        reader.take(total)?;
     }
     Ok(())
 }
@@ -184,13 +182,13 @@ fn texts(reader: &mut Reader<'_>, count: usize, lists: &mut Cells) -> Result<(),
             let planes: Vec<&[u8]> = (0..length / 2)
                 .map(|_| reader.take(count))
                 .collect::<Result<_, _>>()?;
-            let mut all = Vec::with_capacity(length * count);
+            let mut all = vec![0; length * count];
             let mut bytes = vec![0_u8; planes.len()];
-            for row in 0..count {
+            for (row, digits) in all.chunks_exact_mut(length).enumerate() {
                 for (byte, plane) in bytes.iter_mut().zip(&planes) {
                     *byte = byte.wrapping_add(plane[row]);
-                    push_hex(&mut all, *byte);
                 }
+                write_hex(digits, &bytes);
             }
             lists.texts.push_str(text(&all)?);
             lists.lengths.resize(count, length);

@@ -202,7 +202,7 @@ async fn work_holds_the_columns_that_are_read() {
         .samples
         .columns()
         .iter()
-        .map(|column| column.name())
+        .map(smartem_model::raw::Column::name)
         .collect();
     assert_eq!(names, ["delta"]);
     assert_eq!(read.samples.column("delta"), record.samples.column("delta"));

@@ -82,7 +82,7 @@ async fn live(store: &Store, arrivals: &[(Arrival, Then)]) {
             }
             Then::RefineAll => refine_all(store).await,
             Then::TakeOut(hours) => {
-                held = store.work(&station, *hours, Columns::All).await.unwrap()
+                held = store.work(&station, *hours, Columns::All).await.unwrap();
             }
             Then::GiveBack => {
                 if let Some(work) = held.take() {
