@@ -127,6 +127,7 @@ impl Sink<'_> {
         }
         let counters = &self.run.counters;
         counters.add("records_read", records.len() as u64);
+        counters.add("values_read", records.iter().map(values).sum());
         let report = self
             .run
             .store
@@ -217,6 +218,13 @@ impl Sink<'_> {
     pub fn store(&self) -> &Store {
         &self.run.store
     }
+}
+
+/// How many readings a record has: what is absent or null is none.
+fn values(received: &ReceivedRecord) -> u64 {
+    let columns = received.record.samples.columns().iter();
+    let present = columns.map(|column| column.cells().filter(|cell| !cell.is_absent()).count());
+    present.sum::<usize>() as u64
 }
 
 /// A body that failed a rule, ready for quarantine.

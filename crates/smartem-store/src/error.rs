@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use smartem_model::StationId;
 
@@ -174,6 +175,16 @@ pub enum StoreError {
         what: &'static str,
         /// What it holds.
         value: String,
+    },
+    /// A station that sends records of another type than is said of it.
+    #[error("declaring station {station} as `{declared}`: its records are of type `{stored}`")]
+    OtherStationType {
+        /// Whose.
+        station: StationId,
+        /// What was said.
+        declared: String,
+        /// What its newest record is.
+        stored: Arc<str>,
     },
     /// No such station.
     #[error("{action}: there is no station {station}")]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use smartem_model::raw::RawRecord;
-use smartem_model::{Observation, QuarantineReason, StationId};
+use smartem_model::{Observation, Position, QuarantineReason, StationId};
 
 /// Records of hours with the checkpoints that cover them; taken in whole or not at all.
 #[derive(Clone, Debug)]
@@ -48,6 +48,43 @@ pub struct Quarantined {
     pub detail: String,
     /// The body as it came.
     pub body: Vec<u8>,
+}
+
+/// The network of a new station of which nobody says to which it belongs.
+pub const IMPORT_NETWORK: &str = "import";
+
+/// What an operator says of a station; what is `None` stays as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StationDeclaration {
+    /// Which station; one that is not known is added.
+    pub id: StationId,
+    /// The station type; that of its records, where there are any.
+    pub station_type: String,
+    /// A name for readers.
+    pub name: Option<String>,
+    /// The network it belongs to; [`IMPORT_NETWORK`] for a new station without one.
+    pub network: Option<String>,
+    /// The project whose station it is.
+    pub project: Option<String>,
+    /// Seconds between samples, in place of those of its type.
+    pub cadence_s: Option<f64>,
+    /// Where it is. This opens the station's track: it holds from the first hour on, and as any
+    /// location until two consecutive hours have fixes farther away than `move_m`.
+    pub location: Option<Position>,
+    /// How far in metres a station must be from its location to have moved; see
+    /// [`DEFAULT_MOVE_M`](crate::DEFAULT_MOVE_M).
+    pub move_m: f64,
+    /// When it was said.
+    pub now: Timestamp,
+}
+
+/// What became of a [`StationDeclaration`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Whether the station was not known before.
+    pub is_new: bool,
+    /// Stored hours that now have to be refined again.
+    pub marked: u64,
 }
 
 /// What became of an [`Intake`].

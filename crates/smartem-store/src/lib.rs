@@ -30,11 +30,13 @@ pub use admin::{
 pub use codec::{CodecError, decode_record, decode_record_for, encode_record};
 pub use error::StoreError;
 pub use intake::{
-    Intake, IntakeReport, LastIntake, LastItem, LastReport, Quarantined, ReceivedRecord,
+    Declared, IMPORT_NETWORK, Intake, IntakeReport, LastIntake, LastItem, LastReport, Quarantined,
+    ReceivedRecord, StationDeclaration,
 };
 pub use lock::ProcessLock;
 pub use query::{
-    Cursor, InvalidCursor, LastValue, ObservationQuery, Page, StationLocation, StationView,
+    Cursor, HourView, InvalidCursor, LastValue, ObservationQuery, Page, StationLocation,
+    StationView,
 };
 pub use store::{Access, Store};
 pub use track::DEFAULT_MOVE_M;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::StationHour;
 use jiff::Timestamp;
 use smartem_model::{Flag, Hour, Observation, Period, Position, StationId};
 
@@ -22,7 +23,7 @@ pub struct StationView {
     pub station_type: Arc<str>,
     /// Seconds between samples, where the station differs from its type.
     pub cadence_s: Option<f64>,
-    /// Its newest location; of a station without refined hours that of its newest snapshot.
+    /// Its newest location, else the declared one, else that of its newest snapshot.
     pub location: Option<Position>,
     /// The newest value of each series, by indicator, sensor and unit.
     pub last: Vec<LastValue>,
@@ -30,6 +31,21 @@ pub struct StationView {
     pub first_time: Option<Timestamp>,
     /// End of the last observation.
     pub last_time: Option<Timestamp>,
+}
+
+/// All that is known of one station-hour, as of one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HourView {
+    /// The source that brought its raw record.
+    pub source: Arc<str>,
+    /// When its raw record, as it is now, arrived.
+    pub received_at: Timestamp,
+    /// Whether it is to be refined, for the first time or again.
+    pub is_waiting: bool,
+    /// What refining it gave beside its observations; `None` before the first time.
+    pub refined: Option<StationHour>,
+    /// Its observations, by indicator, sensor and unit.
+    pub observations: Vec<Observation>,
 }
 
 /// A location of a station and the hour from which it holds (`HistoricalLocation`).

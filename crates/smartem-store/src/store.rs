@@ -9,10 +9,10 @@ use smartem_model::{Hour, StationId};
 
 use crate::sqlite::{Sqlite, blocking};
 use crate::{
-    Backlog, CheckReport, Columns, CommitRefined, CommitReport, CounterRow, Intake, IntakeReport,
-    LastIntake, LastReport, Migration, ObservationQuery, Page, ProcessLock, QuarantineEntry,
-    QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts, StationHour,
-    StationLocation, StationView, StationWork, StoreError,
+    Backlog, CheckReport, Columns, CommitRefined, CommitReport, CounterRow, Declared, HourView,
+    Intake, IntakeReport, LastIntake, LastReport, Migration, ObservationQuery, Page, ProcessLock,
+    QuarantineEntry, QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts,
+    StationDeclaration, StationHour, StationLocation, StationView, StationWork, StoreError,
 };
 
 /// How a store is opened.
@@ -123,6 +123,20 @@ impl Store {
         self.backend.open_quarantine_places(source.to_owned()).await
     }
 
+    /// Says what the records of a station do not, and makes the station known where it is not.
+    ///
+    /// Another cadence marks all its hours to be refined again, another location those that relied
+    /// on it.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherStationType`] when it has records of another type.
+    pub async fn declare_station(
+        &self,
+        declaration: StationDeclaration,
+    ) -> Result<Declared, StoreError> {
+        self.backend.declare_station(declaration).await
+    }
+
     /// Says what the records of a station do not: its name, and its cadence in seconds.
     ///
     /// `None` leaves what is there. With another cadence all hours are to be refined again.
@@ -219,6 +233,15 @@ impl Store {
     /// Observations of a station; none of an unknown one.
     pub async fn observations(&self, query: ObservationQuery) -> Result<Page, StoreError> {
         self.backend.observations(query).await
+    }
+
+    /// All that is known of a station-hour but its raw record; `None` when none was received.
+    pub async fn hour_view(
+        &self,
+        station: &StationId,
+        hour: Hour,
+    ) -> Result<Option<HourView>, StoreError> {
+        self.backend.hour_view(station.clone(), hour).await
     }
 
     /// The record of an hour as it was received.

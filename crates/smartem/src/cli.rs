@@ -216,6 +216,18 @@ pub(crate) enum Device {
         /// The definition, TOML
         file: PathBuf,
     },
+    /// Brings stations (*.toml) and raw records (*.json) into the store
+    #[command(
+        after_help = "Exit status: 0 everything was taken in, 1 something was refused, the rest was taken in.\n\
+        Example: smartem device import stations.toml hours.json && smartem etl run refiner"
+    )]
+    Import {
+        /// Station files and files of raw records: an object, a list, or an object on each line
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// The stations of the store
+    Stations,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use smartem_collect::harvest::whale::Whale;
+use smartem_collect::import::Fault;
+use smartem_collect::import::records::Records;
 use smartem_etl::{Clock, Harvest, Input, Intent, Process, Refiner, RefinerSettings};
 use smartem_http::{Limits, Readiness};
 use smartem_model::Vocabulary;
@@ -311,6 +313,19 @@ impl Platform {
             ..usual
         };
         Refiner::new(self.catalogue.clone(), self.models.clone(), settings)
+    }
+
+    /// The process that takes in files of raw records; `refused` is told what is set aside.
+    pub(crate) fn import(
+        &self,
+        files: Vec<PathBuf>,
+        refused: impl Fn(&Path, Fault) + Send + Sync + 'static,
+    ) -> Harvest {
+        let types = self.catalogue.iter().map(|it| it.name.to_string());
+        let input: Box<dyn Input> = Box::new(Records::new(files, types.collect(), refused));
+        let (catalogue, models) = (self.catalogue.clone(), self.models.clone());
+        let intent = Intent::HistoryAndLast;
+        Harvest::new("import", vec![input], intent, catalogue, models)
     }
 
     fn harvest(

@@ -1,5 +1,6 @@
 //! The JSON API: stations, their newest values and their observations.
 
+mod hours;
 mod indicators;
 mod observations;
 mod stations;
@@ -28,7 +29,9 @@ use crate::{ServeState, ViewerSettings};
     indicators::units,
     stations::list,
     stations::one,
-    observations::list
+    observations::list,
+    hours::one,
+    hours::raw
 ))]
 struct Document;
 
@@ -73,7 +76,15 @@ pub(crate) fn part(state: ServeState) -> ServicePart {
         )
         .route(
             "/api/v1/stations/{id}/observations",
-            get(observations::list).with_state(api),
+            get(observations::list).with_state(api.clone()),
+        )
+        .route(
+            "/api/v1/stations/{id}/hours/{hour}",
+            get(hours::one).with_state(api.clone()),
+        )
+        .route(
+            "/api/v1/stations/{id}/hours/{hour}/raw",
+            get(hours::raw).with_state(api),
         )
         .link(link("self", "/api/v1/", "This list"))
         .link(link(
@@ -86,6 +97,16 @@ pub(crate) fn part(state: ServeState) -> ServicePart {
             "item",
             "/api/v1/stations/{id}/observations",
             "Observations of a station",
+        ))
+        .link(link(
+            "item",
+            "/api/v1/stations/{id}/hours/{hour}",
+            "What was made of a station-hour",
+        ))
+        .link(link(
+            "item",
+            "/api/v1/stations/{id}/hours/{hour}/raw",
+            "The raw record of a station-hour",
         ))
         .link(link(
             "item",
@@ -151,12 +172,16 @@ impl Api {
             let detail = "The id of the station in the path is no UTF-8 text; encode it as such.";
             return Err(Problem::new(Kind::InvalidParameter, detail));
         };
-        let station = match StationId::new(&id) {
+        self.station_called(&id).await
+    }
+
+    async fn station_called(&self, id: &str) -> Result<StationView, Problem> {
+        let station = match StationId::new(id) {
             Some(id) => self.state.store.station(&id).await.map_err(store_fault)?,
             None => None,
         };
         station.ok_or_else(|| {
-            let id = shorten(&id);
+            let id = shorten(id);
             let detail = format!("There is no station `{id}`; /api/v1/stations lists them.");
             Problem::new(Kind::NotFound, detail)
         })

@@ -1,14 +1,16 @@
 //! The shapes of the answers; what each field means is told to readers of the OpenAPI document.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use smartem_model::{
-    Averaging, Closed, ColourClass, ColourScale, ColourStop, Flag, Indicator, Observation, Period,
-    Position, Quality, StationId, Text, Unit, Vocabulary,
+    Averaging, Closed, ColourClass, ColourScale, ColourStop, Flag, Hour, Indicator, Observation,
+    Period, Position, PositionSource, Quality, Quarantine, StationId, Text, Unit, Vocabulary,
 };
-use smartem_store::{LastValue, StationView};
+use smartem_store::{HourView, LastValue, StationView};
 use utoipa::ToSchema;
 
 use crate::ServeState;
@@ -258,6 +260,43 @@ struct ObservationBody<'a> {
     /// The calibration model; null where none was needed.
     #[schema(required)]
     model: Option<&'a str>,
+    /// The raw record that it was made from.
+    raw_record: RawRecordBody<'a>,
+}
+
+/// A raw record: what a station sent in an hour.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RawRecord)]
+struct RawRecordBody<'a> {
+    /// The station.
+    station: &'a str,
+    /// Start of the hour.
+    #[schema(value_type = String, format = DateTime)]
+    hour: Timestamp,
+    /// Path of what was made of it; with `/raw` behind it, of the record itself.
+    href: String,
+}
+
+impl<'a> RawRecordBody<'a> {
+    fn new(station: &'a StationId, time: Timestamp) -> Self {
+        // An observation lies within an hour that exists.
+        let hour = Hour::containing(time).map_or(time, |hour| hour.period().start);
+        Self {
+            station: station.as_str(),
+            hour,
+            href: hour_path(station, hour),
+        }
+    }
+}
+
+/// The path of a station-hour.
+fn hour_path(station: &StationId, start: Timestamp) -> String {
+    let encoded: String = form_urlencoded::byte_serialize(station.as_str().as_bytes()).collect();
+    // A form writes a blank as plus, a path does not.
+    format!(
+        "/api/v1/stations/{}/hours/{start}",
+        encoded.replace('+', "%20")
+    )
 }
 
 impl<'a> From<&'a Observation> for ObservationBody<'a> {
@@ -281,6 +320,195 @@ impl<'a> From<&'a Observation> for ObservationBody<'a> {
             sensor: &observation.sensor,
             definition: &observation.definition,
             model: observation.model.as_deref(),
+            raw_record: RawRecordBody::new(&observation.station, observation.phenomenon_time.start),
+        }
+    }
+}
+
+/// What was made of a station-hour, and how.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StationHour)]
+pub(super) struct HourBody<'a> {
+    /// The station.
+    station: &'a str,
+    /// The hour.
+    #[serde(rename = "phenomenonTime")]
+    period: PeriodBody,
+    /// The source that brought the raw record.
+    source: &'a str,
+    /// When the raw record, as it is now, arrived.
+    #[schema(value_type = String, format = DateTime)]
+    received_at: Timestamp,
+    /// Path of the raw record.
+    raw: String,
+    /// Whether it is to be refined: for the first time when nothing else is told here, else again.
+    waiting: bool,
+    /// By indicator, sensor and unit.
+    observations: Vec<ObservationBody<'a>>,
+    /// Samples that were refused, for each indicator and instrument.
+    rejections: Vec<RejectionsBody>,
+    /// Where it was measured; null when that is not known.
+    #[schema(required)]
+    position: Option<PositionBody>,
+    /// Who says so: `fix` a sample, `point` the record, `station` what is known of the station.
+    #[schema(required, value_type = Option<String>)]
+    position_source: Option<PositionSource>,
+    /// Why nothing of it is published; null when it is.
+    #[schema(required)]
+    quarantine: Option<QuarantineBody<'a>>,
+    /// The station-type definitions that made the values, each with its hash.
+    definitions: BTreeSet<&'a str>,
+    /// The calibration models that made the values, each with its hash.
+    models: BTreeSet<&'a str>,
+}
+
+impl<'a> HourBody<'a> {
+    pub(super) fn new(
+        station: &'a StationId,
+        hour: Hour,
+        view: &'a HourView,
+    ) -> Result<Self, serde_json::Error> {
+        let start = hour.period().start;
+        let (refined, observations) = (view.refined.as_ref(), &view.observations);
+        let position = refined.and_then(|refined| refined.position);
+        Ok(Self {
+            station: station.as_str(),
+            period: hour.period().into(),
+            source: &view.source,
+            received_at: view.received_at,
+            raw: format!("{}/raw", hour_path(station, start)),
+            waiting: view.is_waiting,
+            rejections: match refined {
+                Some(refined) => RejectionsBody::list(&refined.rejections, observations)?,
+                None => Vec::new(),
+            },
+            position: position.map(|(position, _)| position.into()),
+            position_source: position.map(|(_, source)| source),
+            quarantine: refined.and_then(|it| it.quarantine.as_ref()).map(<_>::from),
+            definitions: observations.iter().map(|it| &*it.definition).collect(),
+            models: observations
+                .iter()
+                .filter_map(|it| it.model.as_deref())
+                .collect(),
+            observations: observations.iter().map(ObservationBody::from).collect(),
+        })
+    }
+}
+
+/// The samples of an hour that were refused for one indicator and instrument.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rejections)]
+struct RejectionsBody {
+    /// The name of the indicator; null for samples that served none.
+    #[schema(required)]
+    indicator: Option<String>,
+    /// The instrument; null together with the indicator.
+    #[schema(required)]
+    sensor: Option<String>,
+    /// Samples that were accepted; null together with the indicator.
+    #[schema(required)]
+    accepted_count: Option<u64>,
+    /// Samples that were refused.
+    rejected_count: u64,
+    /// For each reason.
+    reasons: Vec<RejectionBody>,
+}
+
+impl RejectionsBody {
+    /// Groups the kept rejections of an hour, in their order.
+    fn list(kept: &Value, observations: &[Observation]) -> Result<Vec<Self>, serde_json::Error> {
+        let mut groups: Vec<Self> = Vec::new();
+        for rejection in Vec::<KeptRejection>::deserialize(kept)? {
+            let KeptRejection {
+                indicator,
+                sensor,
+                reason,
+            } = rejection;
+            let at = groups
+                .iter()
+                .position(|it| it.indicator == indicator && it.sensor == sensor);
+            let at = at.unwrap_or_else(|| {
+                groups.push(Self::new(indicator, sensor, observations));
+                groups.len() - 1
+            });
+            groups[at].rejected_count += reason.count;
+            groups[at].reasons.push(reason);
+        }
+        Ok(groups)
+    }
+
+    fn new(
+        indicator: Option<String>,
+        sensor: Option<String>,
+        observations: &[Observation],
+    ) -> Self {
+        let is_same = |it: &&Observation| {
+            Some(&*it.indicator) == indicator.as_deref() && Some(&*it.sensor) == sensor.as_deref()
+        };
+        let made = observations.iter().find(is_same);
+        Self {
+            accepted_count: indicator
+                .is_some()
+                .then(|| made.map_or(0, |observation| observation.accepted_count)),
+            indicator,
+            sensor,
+            rejected_count: 0,
+            reasons: Vec::new(),
+        }
+    }
+}
+
+/// A rejection as the store keeps it.
+#[derive(Deserialize)]
+struct KeptRejection {
+    indicator: Option<String>,
+    sensor: Option<String>,
+    #[serde(flatten)]
+    reason: RejectionBody,
+}
+
+/// How many samples were refused for one reason.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Rejection)]
+struct RejectionBody {
+    /// One of a closed list: `below_minimum`, `missing_input`, ...
+    reason: String,
+    /// How many samples.
+    count: u64,
+    /// The first of them.
+    example: ExampleBody,
+}
+
+/// A sample that was refused.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Example)]
+struct ExampleBody {
+    /// Its time as delivered.
+    #[schema(required)]
+    time: Option<String>,
+    /// The input that failed, or the indicator when its result did.
+    #[schema(required)]
+    input: Option<String>,
+    /// The value that failed, in the form it came in.
+    #[schema(required)]
+    value: Value,
+}
+
+/// Why nothing of a station-hour is published.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Quarantine)]
+struct QuarantineBody<'a> {
+    /// One of a closed list: `no_location`, `unknown_device_type`, ...
+    reason: &'a str,
+    /// What exactly, in words.
+    detail: &'a str,
+}
+
+impl<'a> From<&'a Quarantine> for QuarantineBody<'a> {
+    fn from(quarantine: &'a Quarantine) -> Self {
+        Self {
+            reason: quarantine.reason.as_str(),
+            detail: &quarantine.detail,
         }
     }
 }

@@ -26,6 +26,7 @@ async fn the_landing_document_leads_everywhere() {
     assert!(links.len() > 8);
     for link in links {
         let href = link["href"].as_str().unwrap().replace("{id}", "1001");
+        let href = href.replace("{hour}", "2026-11-15T10");
         let answer = world.get(&href).await;
         assert_eq!(answer.status.as_u16(), 200, "{href}");
         let media_type = link["type"].as_str().unwrap();

@@ -6,6 +6,7 @@
 )]
 
 mod health;
+mod hours;
 mod metrics;
 mod observations;
 mod openapi;

@@ -35,6 +35,8 @@ async fn every_answer_is_as_the_document_says() {
             .collect();
         assert_eq!(methods, ["get"], "{path}");
         let operation = &item["get"];
+        let path = path.replace("{hour}", "2026-11-15T10");
+        let path = path.as_str();
         let known = path.replace("{id}", "1001");
         let unknown = path.replace("{id}", "nowhere");
         let mut seen = BTreeSet::new();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use rusqlite::{Row, Transaction, params};
 use smartem_model::{Hour, Position, StationId};
 
-use super::Sqlite;
 use super::convert::{hour, position};
 use super::fault::Fault;
 use super::stations;
+use super::{Sqlite, declare};
 use crate::track::{Place, Tracker, location_at};
 use crate::{StationLocation, StoreError};
 
@@ -50,7 +50,11 @@ impl Sqlite {
             let Some(station_key) = stations::key_of(transaction, &station)? else {
                 return Ok(Vec::new());
             };
-            let track = stored_after(transaction, station_key, None)?;
+            let mut track = stored_after(transaction, station_key, None)?;
+            track.splice(
+                0..0,
+                declared_since_first_hour(transaction, station_key, &track)?,
+            );
             let locations = track.into_iter().map(|place| StationLocation {
                 from: place.hour,
                 position: place.position,
@@ -73,12 +77,16 @@ pub(super) fn update(
     (first, last): (Hour, Hour),
     move_m: f64,
 ) -> Result<u64, Fault> {
-    let before = before(transaction, station_key, first)?;
+    let declared = declared(transaction, station_key)?;
+    let opening = declared.map(|place| (place, place));
+    let before = before(transaction, station_key, first, declared)?.or(opening);
     let mut tracker = match before {
         Some((current, previous)) => Tracker::resume(move_m, current, previous),
         None => Tracker::new(move_m),
     };
-    let after = before.map(|(current, _)| current.hour);
+    // A declared location is not among those that are kept of fixes.
+    let tracked = before.filter(|(current, _)| Some(*current) != declared);
+    let after = tracked.map(|(current, _)| current.hour);
     let old = stored_after(transaction, station_key, after)?;
     let mut begun = Vec::new();
     // The hour from which on the stored track holds again.
@@ -110,8 +118,8 @@ pub(super) fn update(
         return Ok(0);
     }
     replace(transaction, station_key, replaced, &begun)?;
-    // A first location also holds before it began.
-    let from = match after {
+    // A first location also holds before it began, unless another was declared.
+    let from = match before {
         Some(_) => first_difference(replaced, &begun),
         None => None,
     };
@@ -127,7 +135,10 @@ pub(super) fn track(
     last: Hour,
 ) -> Result<Vec<Place>, Fault> {
     let mut statement = transaction.prepare_cached(TRACK_BETWEEN)?;
-    let found = places(statement.query((station_key, first.index(), last.index()))?)?;
+    let mut found = places(statement.query((station_key, first.index(), last.index()))?)?;
+    if found.first().is_none_or(|place| place.hour > first) {
+        found.splice(0..0, declared(transaction, station_key)?);
+    }
     if !found.is_empty() {
         return Ok(found);
     }
@@ -143,6 +154,7 @@ fn before(
     transaction: &Transaction<'_>,
     station_key: i64,
     first: Hour,
+    declared: Option<Place>,
 ) -> Result<Option<(Place, Place)>, Fault> {
     let mut statement = transaction.prepare_cached(POSITIONED_BEFORE)?;
     let previous = places(statement.query((station_key, first.index()))?)?.pop();
@@ -158,8 +170,9 @@ fn before(
     let found = places(statement.query((station_key, previous.hour.index()))?)?;
     let current = match found[..] {
         [newest, before] if newest.hour == previous.hour => Some(before),
+        [newest] if newest.hour == previous.hour => declared.or(Some(newest)),
         [newest, ..] => Some(newest),
-        [] => None,
+        [] => declared,
     };
     Ok(current.map(|current| (current, previous)))
 }
@@ -200,6 +213,79 @@ fn replace(
     Ok(())
 }
 
+/// The location that was declared, as the opening of the track: before the first hour there can be.
+///
+/// So it is what is known of the station until its fixes say otherwise, by the rule of any location:
+/// two consecutive hours, both far from it. It is kept with the station and not in the track, since
+/// the track is always made anew from the hours, and no hour says it.
+fn declared(transaction: &Transaction<'_>, station_key: i64) -> Result<Option<Place>, Fault> {
+    let position = declare::declared_position(transaction, station_key)?;
+    let opening = Hour::from_index(0);
+    Ok(opening
+        .zip(position)
+        .map(|(hour, position)| Place { hour, position }))
+}
+
+/// The declared location as readers see it: from the station's first hour on, if it held at all.
+fn declared_since_first_hour(
+    transaction: &Transaction<'_>,
+    station_key: i64,
+    track: &[Place],
+) -> Result<Option<Place>, Fault> {
+    let Some((first, _)) = extent(transaction, station_key)? else {
+        return Ok(None);
+    };
+    let held = track.first().is_none_or(|next| first < next.hour);
+    let declared = declared(transaction, station_key)?.filter(|_| held);
+    Ok(declared.map(|place| Place {
+        hour: first,
+        ..place
+    }))
+}
+
+/// The first and the last stored hour of a station.
+fn extent(transaction: &Transaction<'_>, station_key: i64) -> Result<Option<(Hour, Hour)>, Fault> {
+    let (first, last): (Option<i64>, Option<i64>) = transaction
+        .prepare_cached("SELECT min(hour), max(hour) FROM raw_record WHERE station_key = ?1")?
+        .query_row([station_key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    first
+        .zip(last)
+        .map(|(first, last)| Ok((hour(first)?, hour(last)?)))
+        .transpose()
+}
+
+/// The newest location of a station, else the one that was declared.
+pub(super) fn newest(
+    transaction: &Transaction<'_>,
+    station_key: i64,
+) -> Result<Option<Position>, Fault> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT valid_from, lon, lat, alt FROM location
+         WHERE station_key = ?1 ORDER BY valid_from DESC LIMIT 1",
+    )?;
+    let tracked = places(statement.query([station_key])?)?.pop();
+    let known = match tracked {
+        Some(place) => Some(place),
+        None => declared(transaction, station_key)?,
+    };
+    Ok(known.map(|place| place.position))
+}
+
+/// Follows the track anew after another location was declared, and marks the hours that used
+/// another location than it now tells; returns how many.
+pub(super) fn redeclared(
+    transaction: &Transaction<'_>,
+    station_key: i64,
+    move_m: f64,
+) -> Result<u64, Fault> {
+    let Some(hours) = extent(transaction, station_key)? else {
+        return Ok(0);
+    };
+    // With the last hour among the changed ones the track is followed to its end.
+    let marked = update(transaction, station_key, hours, move_m)?;
+    Ok(marked + mark(transaction, station_key, None, None)?)
+}
+
 fn first_difference(old: &[Place], new: &[Place]) -> Option<Hour> {
     let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let differing = old.get(same).into_iter().chain(new.get(same));
@@ -215,7 +301,8 @@ fn mark(
 ) -> Result<u64, Fault> {
     let from = from.map_or(i64::MIN, Hour::index);
     let to = to.map_or(i64::MAX, Hour::index);
-    let track = stored_after(transaction, station_key, None)?;
+    let mut track = stored_after(transaction, station_key, None)?;
+    track.splice(0..0, declared(transaction, station_key)?);
     // What is being refined right now was given the old track.
     transaction
         .prepare_cached(

@@ -5,7 +5,9 @@
 mod check;
 mod commit;
 mod convert;
+mod declare;
 mod fault;
+mod hours;
 mod intake;
 mod last;
 mod location;

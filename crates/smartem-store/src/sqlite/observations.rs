@@ -46,7 +46,7 @@ struct Series {
     label: Arc<str>,
 }
 
-fn page(transaction: &Transaction<'_>, query: &ObservationQuery) -> Result<Page, Fault> {
+pub(super) fn page(transaction: &Transaction<'_>, query: &ObservationQuery) -> Result<Page, Fault> {
     let mut page = Page {
         observations: Vec::new(),
         next: None,

@@ -214,7 +214,7 @@ fn views(transaction: &Transaction<'_>, only: Option<i64>) -> Result<Vec<Station
     Ok(views)
 }
 
-/// The newest location of each station, else that of its newest snapshot.
+/// The newest location of each station, else the declared one, else that of its newest snapshot.
 fn locations(
     transaction: &Transaction<'_>,
     only: Option<i64>,
@@ -222,10 +222,12 @@ fn locations(
     // With max() the other columns are those of the row that has it.
     const SNAPSHOTS: &str = "SELECT station_key, lon, lat, alt FROM raw_snapshot
         WHERE lon IS NOT NULL AND (?1 IS NULL OR station_key = ?1)";
+    const DECLARED: &str = "SELECT key, declared_lon, declared_lat, declared_alt FROM station
+        WHERE declared_lon IS NOT NULL AND (?1 IS NULL OR key = ?1)";
     const TRACKS: &str = "SELECT station_key, lon, lat, alt, max(valid_from) FROM location
         WHERE ?1 IS NULL OR station_key = ?1 GROUP BY station_key";
     let mut locations = HashMap::new();
-    for sql in [SNAPSHOTS, TRACKS] {
+    for sql in [SNAPSHOTS, DECLARED, TRACKS] {
         let mut statement = transaction.prepare_cached(sql)?;
         let mut rows = statement.query([only])?;
         while let Some(row) = rows.next()? {

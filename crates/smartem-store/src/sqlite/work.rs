@@ -225,15 +225,7 @@ fn snapshot_facts(
         )?
         .query_row([station_key], |row| row.get(0))
         .optional()?;
-    let mut newest = transaction.prepare_cached(
-        "SELECT lon, lat, alt FROM location
-         WHERE station_key = ?1 ORDER BY valid_from DESC LIMIT 1",
-    )?;
-    let mut rows = newest.query([station_key])?;
-    let location = match rows.next()? {
-        Some(row) => position(row, 0)?,
-        None => None,
-    };
+    let location = location::newest(transaction, station_key)?;
     Ok(SnapshotFacts { state, location })
 }
 
@@ -252,7 +244,7 @@ fn state_before(
         .optional()
 }
 
-fn station_hour(
+pub(super) fn station_hour(
     transaction: &Transaction<'_>,
     station: &StationId,
     hour: Hour,

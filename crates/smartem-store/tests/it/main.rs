@@ -7,6 +7,7 @@
 )]
 
 mod crash;
+mod declare;
 mod defects;
 mod intake;
 mod last;
@@ -46,6 +47,15 @@ suite! {
         a_snapshot_among_hours_is_refused_and_nothing_is_taken_in,
         a_body_in_quarantine_is_kept_whole_until_a_good_record_comes,
         a_station_has_the_type_of_its_newest_hour,
+    }
+    declare {
+        a_station_is_known_before_its_first_record,
+        a_declared_location_holds_until_two_hours_say_otherwise,
+        another_location_marks_the_hours_that_relied_on_it,
+        another_cadence_marks_all_hours_and_the_same_one_none,
+        what_is_not_said_stays,
+        a_type_that_the_records_do_not_have_is_refused,
+        a_declared_location_does_not_depend_on_when_it_was_declared,
     }
     last {
         the_newest_snapshot_stays,

@@ -1,20 +1,22 @@
-//! `smartem device list|show|check`.
+//! `smartem device list|show|check|import|stations`.
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 use smartem_refine::Definition;
 
-use super::print_table;
+use super::{import, open_store, print_table};
 use crate::cli::{Device, Global};
 use crate::config::{Config, UsageError};
 use crate::{output, platform};
 
-pub(super) fn run(args: &Device, global: &Global) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: &Device, global: &Global) -> anyhow::Result<ExitCode> {
     match args {
         Device::List => list(global),
         Device::Show { name } => show(name, global),
         Device::Check { file } => check(file),
+        Device::Import { files } => import::run(files, global).await,
+        Device::Stations => stations(global).await,
     }
 }
 
@@ -101,4 +103,46 @@ fn check(file: &std::path::Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+async fn stations(global: &Global) -> anyhow::Result<ExitCode> {
+    let config = Config::load(global)?;
+    let catalogue = platform::catalogue(config.definitions_dir().as_deref())?;
+    let views = open_store(&config).await?.stations().await?;
+    let absent = || "-".to_owned();
+    let rows: Vec<[String; _]> = views
+        .iter()
+        .map(|view| {
+            let usual = catalogue
+                .get(&view.station_type)
+                .and_then(|it| it.cadence_s);
+            let cadence = match (view.cadence_s, usual) {
+                (Some(own), _) => format!("{own} s (own)"),
+                (None, Some(usual)) => format!("{usual} s"),
+                (None, None) => absent(),
+            };
+            let newest = view.last.iter().map(|last| last.period.end).max();
+            [
+                view.id.to_string(),
+                view.station_type.to_string(),
+                view.project.as_deref().map_or_else(absent, str::to_owned),
+                cadence,
+                view.location
+                    .map_or_else(absent, |it| format!("{:.5} {:.5}", it.lon, it.lat)),
+                newest.map_or_else(absent, |time| format!("{time:.0}")),
+            ]
+        })
+        .collect();
+    print_table(
+        &[
+            "station",
+            "type",
+            "project",
+            "cadence",
+            "lon lat",
+            "newest value",
+        ],
+        &rows,
+    );
+    Ok(ExitCode::SUCCESS)
 }

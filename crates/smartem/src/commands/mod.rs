@@ -5,6 +5,7 @@ mod demo;
 mod device;
 mod etl;
 mod healthcheck;
+mod import;
 mod quarantine;
 mod refine;
 mod serve;
@@ -35,7 +36,6 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let global = cli.global;
     match cli.command {
         Command::Refine(args) => return Ok(refine::run(&args)),
-        Command::Device(args) => return device::run(&args, &global),
         Command::Config(args) => return config::run(&args, &global),
         _ => {}
     }
@@ -50,10 +50,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Serve => serve::run(&global).await,
             Command::Etl(args) => etl::run(&args, &global).await,
             Command::Simulate(Simulate::Whale(args)) => simulate::whale(args, &global).await,
+            Command::Device(args) => device::run(&args, &global).await,
             Command::Store(args) => store::run(&args, &global).await,
             Command::Quarantine(args) => quarantine::run(&args, &global).await,
             Command::Healthcheck => healthcheck::run(&global).await,
-            Command::Refine(_) | Command::Device(_) | Command::Config(_) => Ok(ExitCode::SUCCESS),
+            Command::Refine(_) | Command::Config(_) => Ok(ExitCode::SUCCESS),
         }
     })
 }

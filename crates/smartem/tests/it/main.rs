@@ -3,6 +3,7 @@
 
 mod commands;
 mod harvest;
+mod import;
 mod kill;
 mod models;
 mod reference;

@@ -1,0 +1,31 @@
+//! What a person brings in by command: station files and files of raw records.
+//!
+//! - [`stations`]: a TOML file that lists stations with what their records do not say
+//! - [`records`]: JSON files of raw records, read as a harvester reads those of a remote source
+
+pub mod records;
+pub mod stations;
+
+/// What is wrong in a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong, with the value, and how to mend it.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault at a byte offset of the text.
+    fn at(text: &str, offset: usize, message: impl Into<String>) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            message: message.into(),
+        }
+    }
+}
