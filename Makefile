@@ -15,6 +15,11 @@ help: ## List the targets
 demo: build ## Show a simulated city on a map, on a throw-away store
 	exec $(BINARY) demo
 
+.PHONY: demo-models
+demo-models: ## Fit the gas models of the demo anew (minutes)
+	@scripts/need.sh cargo cc
+	$(CARGO) run --release --locked -p smartem-simulate --example fit_demo_models
+
 .PHONY: build
 build: web ## Build the viewer and the release binary
 	@scripts/need.sh cargo cc
