@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use jiff::SignedDuration;
 use smartem_collect::harvest::whale::WhaleConfig;
+use smartem_refine::{Model, ModelSet};
 use smartem_simulate::city::{City, CityConfig};
 use smartem_simulate::whale;
 use tempfile::TempDir;
@@ -18,6 +19,13 @@ use crate::cli::{Demo, Global};
 use crate::config::Config;
 use crate::platform::Platform;
 use crate::{clock, output, signals};
+
+/// Networks fitted to the simulated city. They mean nothing for real boxes, so only the demo has them.
+const MODELS: [(&str, &str); 3] = [
+    ("co", include_str!("../../../../models/demo/co.json")),
+    ("no2", include_str!("../../../../models/demo/no2.json")),
+    ("o3", include_str!("../../../../models/demo/o3.json")),
+];
 
 pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode> {
     let mut config = load_config(global)?;
@@ -36,7 +44,9 @@ pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode
     let source = simulate(args, &stop).await?;
     set_schedules(&mut config, &source);
     let store = open_migrated_store(&config).await?;
-    let platform = Arc::new(Platform::new(config)?);
+    let mut platform = Platform::new(config)?;
+    platform.models = Arc::new(models(&platform)?);
+    let platform = Arc::new(platform);
     let state = platform.serve_state(store.clone(), clock::system(), true)?;
     output::line(format_args!(
         "a simulated city of {} stations; its last {} days are on their way into the store",
@@ -47,6 +57,19 @@ pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode
     serve::serve(listener, state, stop).await;
     scheduler.join().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The models of the demo, for the station types of the platform.
+fn models(platform: &Platform) -> anyhow::Result<ModelSet> {
+    let mut models = ModelSet::default();
+    for (gas, text) in MODELS {
+        // A station type of the user's own may have no networks; then the demo has none either.
+        let mut definitions = platform.catalogue.iter();
+        if let Some(definition) = definitions.find(|definition| definition.calibrates(gas)) {
+            models.insert(Model::from_json(text, gas, definition)?);
+        }
+    }
+    Ok(models)
 }
 
 /// Starts the city behind a Raw Sensor API of its own; gives back its address.
