@@ -63,7 +63,8 @@ export const en = {
   emptySource: 'Add a source to smartem.toml and start again:',
   emptyDemo: 'Or look around in a simulated city:',
   demo: 'Demo',
-  demoNote: 'A simulated city: these values are made up.',
+  demoNote:
+    'A simulated city: these values are made up. CO, NO2 and O3 come from demo models, which say nothing about real stations.',
   scaleBelow: 'below {to}',
   scaleUpTo: '{to} or less',
   scaleFrom: '{from} or more',

@@ -68,7 +68,8 @@ export const nl: Record<TextKey, string> = {
   emptySource: 'Voeg een bron toe aan smartem.toml en start opnieuw:',
   emptyDemo: 'Of kijk rond in een nagebootste stad:',
   demo: 'Demo',
-  demoNote: 'Een nagebootste stad: deze waarden zijn verzonnen.',
+  demoNote:
+    'Een nagebootste stad: deze waarden zijn verzonnen. CO, NO2 en O3 komen uit demomodellen, die niets zeggen over echte stations.',
   scaleBelow: 'onder {to}',
   scaleUpTo: '{to} of minder',
   scaleFrom: '{from} of meer',

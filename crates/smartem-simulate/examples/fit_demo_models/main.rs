@@ -74,8 +74,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             "seeds": TEST_SEEDS,
             "stations_per_seed": TEST_STATIONS,
             "days": TEST_DAYS,
-            "hourly_means": hourly_score(&sound[i]),
+            "hourly_means_of_sound_stations": hourly_score(&sound[i]),
             "hourly_means_of_worn_stations": hourly_score(&worn[i]),
+            "hourly_means_of_all_stations": hourly_score(&both(&sound[i], &worn[i])),
         });
         writeln!(out, "{gas}: {training:#}")?;
         let text = format!("{document:#}\n");
@@ -156,6 +157,14 @@ fn judge(definition: &Definition, models: &ModelSet) -> Result<[[Judged; 3]; 2],
         }
     }
     Ok(judged)
+}
+
+fn both(a: &Judged, b: &Judged) -> Judged {
+    Judged {
+        hours: [a.hours.as_slice(), &b.hours].concat(),
+        accepted: a.accepted + b.accepted,
+        rejected: a.rejected + b.rejected,
+    }
 }
 
 fn hourly_score(judged: &Judged) -> Value {

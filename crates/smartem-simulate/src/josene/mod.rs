@@ -7,7 +7,7 @@
 //! | `s_humidity` | 0.001 % | truth + offset (2 %) + drift |
 //! | `s_barometer` | Pa | truth + offset (60 Pa) |
 //! | `s_co2` | ppb, in steps of 1000 | truth + offset (18 ppm) + drift |
-//! | `s_coresistance`, `s_no2resistance`, `s_o3resistance` | Ohm | [`GasLaw`] with drift of months; trimmed to 5 % of the nominal resistance |
+//! | `s_coresistance`, `s_no2resistance`, `s_o3resistance` | Ohm | [`GasLaw`] with drift of months; boxes are taken to be trimmed to 5 % |
 //! | `s_pm10`, `s_pm2_5`, `s_pm1` | ng/m3 | truth times gain, growing above 75 % humidity (droplets) |
 //! | `s_lightsensortop` | lux, saturates at 65535 | truth times window |
 //! | `s_longitude`, `s_latitude` | [`encode_degrees`] | position with a wander of metres |
@@ -189,8 +189,8 @@ impl Josene {
         let worn = station.quirk == Quirk::Worn;
         let sensitivity = if worn { 0.5 } else { 1.0 };
         let cadence = i64::from(config.cadence_s) * TICKS;
-        // Untrimmed elements of one type differ tenfold (data sheets). A network that serves all boxes supposes that each
-        // was trimmed in clean air; 5 % is what a trim at one point leaves, the other spreads are those within a batch.
+        // Untrimmed elements of one type differ about tenfold (data sheets). That boxes are trimmed to 5 % is an assumption:
+        // with 12 % a network that serves all boxes explains only seven to eight tenths of the gases' variance.
         let gas = |dice: &mut Dice, r0, c0, beta: f64, per_kelvin, per_percent| GasLaw {
             r0: r0 * dice.spread(0.05),
             c0,

@@ -21,7 +21,7 @@ fn definition() -> Definition {
 }
 
 #[test]
-fn demo_models_explain_the_gases_of_an_unseen_city() {
+fn demo_models_explain_the_gases_at_sound_boxes_of_an_unseen_city() {
     let definition = definition();
     let mut models = ModelSet::default();
     for (gas, text) in GASES.into_iter().zip(MODELS) {
@@ -59,7 +59,7 @@ fn demo_models_say_that_they_are_for_the_demo_and_how_they_were_made() {
         assert_eq!(model["gas"], gas);
         assert_eq!(model["demo"], true);
         assert_eq!(model["training"]["command"], "make demo-models");
-        let stated = model["training"]["test"]["hourly_means"]["r2"]
+        let stated = model["training"]["test"]["hourly_means_of_sound_stations"]["r2"]
             .as_f64()
             .unwrap();
         assert!(stated > 0.8, "{gas} {stated}");

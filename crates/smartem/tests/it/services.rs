@@ -47,7 +47,7 @@ fn up_works_without_any_configuration_and_stops_in_order() {
 }
 
 #[test]
-fn the_demo_has_history_newest_values_and_a_page() {
+fn the_demo_has_history_with_modelled_gases_newest_values_and_a_page() {
     let place = Place::new();
     let demo = Service::start(place.command(&[
         "demo",
@@ -86,6 +86,18 @@ fn the_demo_has_history_newest_values_and_a_page() {
         week["observations"].as_array().unwrap().len() >= 12,
         "{week}"
     );
+    for gas in ["co", "no2", "o3"] {
+        let hours = demo.json(&format!(
+            "/api/v1/stations/{}/observations?indicator={gas}",
+            stations[0]["id"].as_str().unwrap()
+        ));
+        let hours = hours["observations"].as_array().unwrap();
+        assert!(hours.len() >= 12, "{gas}: {} hours", hours.len());
+        for hour in hours {
+            let model = hour["model"].as_str().unwrap_or_default();
+            assert!(model.contains(&format!("{gas} sha256:")), "{hour}");
+        }
+    }
     assert_eq!(demo.json("/api/v1/viewer")["demo"], true);
     assert_eq!(demo.terminate(), Some(0));
 }
