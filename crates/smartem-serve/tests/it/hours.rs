@@ -52,7 +52,12 @@ async fn received() -> World {
 
 async fn refine(world: &World, quarantine: Option<Quarantine>) {
     let hour = Hour::containing(at(START)).unwrap();
-    let work = world.store.work(&id("a/b c"), 1).await.unwrap().unwrap();
+    let work = world
+        .store
+        .work(&id("a/b c"), 1, smartem_store::Columns::All)
+        .await
+        .unwrap()
+        .unwrap();
     let mut made = observation("a/b c", "temperature", "temp-S12", hour.period());
     made.model = Some("no2 sha256:12".into());
     let is_published = quarantine.is_none();
