@@ -7,6 +7,7 @@
 mod decode;
 mod samples;
 mod scan;
+mod tags;
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::tags::{Tag, Tags};
 use crate::parse_timestamp;
 
 /// The samples of a record, one row for each element of its `timeseries` list.
@@ -19,7 +20,7 @@ pub struct Samples {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     name: Box<str>,
-    tags: Vec<Tag>,
+    tags: Tags,
     /// The bits of an i64 or f64, or an offset and length into `texts`.
     bits: Vec<u64>,
     texts: String,
@@ -53,17 +54,6 @@ pub enum CellNumber {
     Number(f64),
     /// A reading that is no finite number.
     NotANumber,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tag {
-    Absent,
-    Null,
-    Integer,
-    Real,
-    Time(u8),
-    Text,
-    Json,
 }
 
 impl Samples {
@@ -161,7 +151,7 @@ impl Column {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            tags: Vec::new(),
+            tags: Tags::new(),
             bits: Vec::new(),
             texts: String::new(),
         }
@@ -171,7 +161,7 @@ impl Column {
     pub fn with_capacity(name: &str, rows: usize) -> Self {
         Self {
             name: name.into(),
-            tags: Vec::with_capacity(rows),
+            tags: Tags::new(),
             bits: Vec::with_capacity(rows),
             texts: String::new(),
         }
@@ -189,13 +179,13 @@ impl Column {
 
     /// Whether there are no cells.
     pub fn is_empty(&self) -> bool {
-        self.tags.is_empty()
+        self.tags.len() == 0
     }
 
     /// The cell of a row; absent beyond the last one.
     pub fn cell(&self, row: usize) -> Cell<'_> {
         match (self.tags.get(row), self.bits.get(row)) {
-            (Some(tag), Some(bits)) => self.as_cell(*tag, *bits),
+            (Some(tag), Some(bits)) => self.as_cell(tag, *bits),
             _ => Cell::Absent,
         }
     }
@@ -203,14 +193,14 @@ impl Column {
     /// All cells, in order of row.
     pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
         let pairs = self.tags.iter().zip(&self.bits);
-        pairs.map(|(tag, bits)| self.as_cell(*tag, *bits))
+        pairs.map(|(tag, bits)| self.as_cell(tag, *bits))
     }
 
     /// The cell of a row as a number; absent beyond the last one.
     #[inline]
     pub fn number(&self, row: usize) -> CellNumber {
         match (self.tags.get(row), self.bits.get(row)) {
-            (Some(tag), Some(bits)) => self.as_number(*tag, *bits),
+            (Some(tag), Some(bits)) => self.as_number(tag, *bits),
             _ => CellNumber::Absent,
         }
     }
@@ -218,7 +208,7 @@ impl Column {
     /// All cells as numbers, in order of row.
     pub fn numbers(&self) -> impl Iterator<Item = CellNumber> {
         let pairs = self.tags.iter().zip(&self.bits);
-        pairs.map(|(tag, bits)| self.as_number(*tag, *bits))
+        pairs.map(|(tag, bits)| self.as_number(tag, *bits))
     }
 
     #[inline]
@@ -335,11 +325,6 @@ impl Column {
     fn set_length(&mut self, rows: usize) {
         self.tags.resize(rows, Tag::Absent);
         self.bits.resize(rows, 0);
-    }
-
-    fn reserve(&mut self, rows: usize) {
-        self.tags.reserve(rows);
-        self.bits.reserve(rows);
     }
 }
 
@@ -544,17 +529,9 @@ impl SamplesBuilder {
         column
     }
 
-    /// Number of rows that are finished.
-    pub(super) fn rows(&self) -> usize {
-        self.samples.rows
-    }
-
-    /// Makes room for about so many rows; more or fewer may come.
+    /// Makes room for about so many rows in the columns to come; more or fewer may come.
     pub(super) fn expect_rows(&mut self, rows: usize) {
         self.expected_rows = rows.min(MAX_EXPECTED_ROWS);
-        for column in &mut self.samples.columns {
-            column.reserve(self.expected_rows);
-        }
     }
 
     /// The column of a key, made when there is none.
@@ -571,8 +548,7 @@ impl SamplesBuilder {
             return *at;
         }
         let at = self.samples.columns.len();
-        let mut column = Column::new(key);
-        column.reserve(self.expected_rows);
+        let column = Column::with_capacity(key, self.expected_rows);
         self.samples.columns.push(column);
         self.index.insert(key.into(), at);
         at

@@ -56,23 +56,21 @@ const NOTHING: Expected = Expected {
 impl Scanner<'_> {
     fn list(&mut self) -> Option<()> {
         self.take(b'[')?;
+        let rest = &self.text[self.at..];
+        // All samples are about as long as the first.
+        let length = rest.find('}').unwrap_or(rest.len()) + 1;
+        self.builder.expect_rows(rest.len() / length + 1);
         self.skip_blanks();
         if self.peek()? == b']' {
             self.at += 1;
             return Some(());
         }
         loop {
-            let start = self.at;
             self.take(b'{')?;
             self.sample()?;
             self.builder.finish_row();
             if self.builder.is_too_wide() {
                 return None;
-            }
-            if self.builder.rows() == 1 {
-                let length = (self.at - start).max(1);
-                self.builder
-                    .expect_rows((self.text.len() - start) / length + 1);
             }
             self.skip_blanks();
             match self.next()? {

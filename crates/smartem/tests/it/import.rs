@@ -131,7 +131,7 @@ fn what_is_bad_is_told_by_place_and_what_is_good_goes_in() {
         "are `lon` and `lat` exchanged?",
         "station roof-1: added",
         "hours.json:2:1: put into quarantine: unknown_device_type: no definition for `drone`",
-        "`airkit`, `jose`",
+        "`airkit`, `ase`, `jose`",
         "hours.json:3:1: put into quarantine: malformed_record",
         "hours.json:4:1: put into quarantine: invalid_hour: day 20260301, hour 25",
         "records_new 1",

@@ -52,7 +52,7 @@ fn redefine(place: &Place, changes: &[(&str, &str)]) {
 
 /// One degree warmer, and without particulates.
 const CHANGES: [(&str, &str); 2] = [
-    ("{ add = -273.15 }", "{ add = -272.15 }"),
+    ("\"kelvin_to_celsius\"", "{ add = -272.15 }"),
     ("[indicator.pm10]\n", "[indicator.no]\n"),
 ];
 
