@@ -26,8 +26,11 @@ pub struct Records {
     origin: Origin,
     files: Vec<PathBuf>,
     types: Vec<String>,
-    refused: Box<dyn Fn(&Path, Fault) + Send + Sync>,
+    refused: Box<Refused>,
 }
+
+/// Is told of a record of a file that is set aside.
+type Refused = dyn Fn(&Path, Fault) + Send + Sync;
 
 impl Records {
     /// These files, in this order; `types` are the station types that are known, `refused` is told

@@ -109,13 +109,13 @@ impl Reader<'_> {
             return self.fault(&list.span(), message);
         };
         let mut seen = BTreeMap::new();
-        for station in list_of.iter() {
+        for station in list_of {
             let before = self.file.faults.len();
             let declaration = self.station(station);
             let Some(declaration) = declaration.filter(|_| self.file.faults.len() == before) else {
                 continue;
             };
-            let at = self.place_of_id(station);
+            let at = place_of_id(station);
             if let Some(first) = seen.get(&declaration.id) {
                 let message = format!(
                     "`id` is `{}` as in line {first}; give each station an id of its own",
@@ -128,11 +128,6 @@ impl Reader<'_> {
             seen.insert(declaration.id.clone(), line);
             self.file.stations.push((declaration, at));
         }
-    }
-
-    fn place_of_id(&self, station: &Value<'_>) -> usize {
-        let id = station.get_ref().as_table().and_then(|it| it.get("id"));
-        id.map_or(station.span().start, |id| id.span().start)
     }
 
     fn station(&mut self, station: &Value<'_>) -> Option<StationDeclaration> {
@@ -189,33 +184,29 @@ impl Reader<'_> {
     }
 
     fn required(&mut self, table: &DeTable<'_>, key: &str, owner: &Value<'_>) -> Option<String> {
-        match table.get(key) {
-            Some(value) => self.text(key, value),
-            None => {
-                let message = format!(
-                    "the station has no `{key}`; write for example {}",
-                    example(key)
-                );
-                self.fault(&owner.span(), message);
-                None
-            }
-        }
+        let Some(value) = table.get(key) else {
+            let message = format!(
+                "the station has no `{key}`; write for example {}",
+                example(key)
+            );
+            self.fault(&owner.span(), message);
+            return None;
+        };
+        self.text(key, value)
     }
 
     fn text(&mut self, key: &str, value: &Value<'_>) -> Option<String> {
         let found = value.get_ref().as_str().map(str::trim);
-        match found.filter(|text| !text.is_empty()) {
-            Some(text) => Some(text.to_owned()),
-            None => {
-                let shown = self.shown(value);
-                let message = format!(
-                    "`{key}` is {shown}, which is no text with letters in it; write for example {}",
-                    example(key)
-                );
-                self.fault(&value.span(), message);
-                None
-            }
+        let text = found.filter(|text| !text.is_empty());
+        if text.is_none() {
+            let shown = self.shown(value);
+            let message = format!(
+                "`{key}` is {shown}, which is no text with letters in it; write for example {}",
+                example(key)
+            );
+            self.fault(&value.span(), message);
         }
+        text.map(str::to_owned)
     }
 
     fn cadence(&mut self, value: &Value<'_>) -> Option<f64> {
@@ -305,6 +296,12 @@ fn example(key: &str) -> &'static str {
         "project" => "project = \"nijmegen\"",
         _ => "name = \"Town hall, roof\"",
     }
+}
+
+/// Where in the text the id of a station is, or the station where it has none.
+fn place_of_id(station: &Value<'_>) -> usize {
+    let id = station.get_ref().as_table().and_then(|it| it.get("id"));
+    id.map_or(station.span().start, |id| id.span().start)
 }
 
 fn number(value: &Value<'_>) -> Option<f64> {

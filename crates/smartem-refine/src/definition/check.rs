@@ -42,8 +42,8 @@ pub(super) fn check(
     if faults.is_empty() {
         Ok(Definition {
             keys,
-            auxiliaries,
             units,
+            auxiliaries,
             ..definition
         })
     } else {

@@ -1,7 +1,7 @@
 //! Defects of the original's AirSensEUR chain, as `defects.rs`.
 //!
 //! Constants: reference voltages 1.500611 V (COA4), 1.200244 V (NOB4), 1.700855 V (NO2B43F and
-//! OX_A431), 0.5006105 V of the converter, gain 7001, load 50 Ohm; station 11820001 has
+//! `OX_A431`), 0.5006105 V of the converter, gain 7001, load 50 Ohm; station 11820001 has
 //! CO 3106.838, 0.2112824, 0.2448138; NO2 6141.5933846, -0.1479105, -0.1959212;
 //! O3 6134.694, -0.2636486, -0.2597192, 0.1249437.
 

@@ -41,7 +41,10 @@ async fn declare(store: &Store, declaration: StationDeclaration) -> Declared {
 /// From which hour on the station is where, in whole metres north.
 async fn track(store: &Store) -> Vec<(i64, i64)> {
     let track = store.locations(&id("23")).await.unwrap();
-    let metres = |position: Position| ((position.lat - 51.84) * 111_195.0).round() as i64;
+    let metres = |position: Position| {
+        let metres = ((position.lat - 51.84) * 111_195.0).round();
+        format!("{metres:.0}").parse().unwrap()
+    };
     track
         .iter()
         .map(|it| (it.from.index() - hour(0).index(), metres(it.position)))
