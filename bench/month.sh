@@ -96,7 +96,7 @@ url = "$(grep -o 'http.*' "$work/simulator")"
 TOML
 
 echo "$STATIONS stations, $DAYS days, a sample each $CADENCE s"
-smartem store migrate >/dev/null
+smartem store migrate >"$work/log" 2>&1
 smartem etl run harvester-whale >"$work/harvested" 2>"$work/log"
 kill "$simulator"
 simulator=
