@@ -88,7 +88,7 @@ TOML
 "$BINARY" simulate whale --listen 127.0.0.1:0 --seed "$SEED" --stations "$STATIONS" \
     --cadence "$CADENCE" --since "$since" --until "$until" --now "$now" >"$work/simulator" &
 simulator=$!
-until grep -q http "$work/simulator"; do sleep 0.1; done
+until grep -qs http "$work/simulator"; do sleep 0.1; done
 cat >>"$work/smartem.toml" <<TOML
 [[process.harvester-whale.source]]
 name = "city"

@@ -138,7 +138,9 @@ fn of_observation(observation: &Observation) -> String {
         let _ = write!(out, ", {:.0} % of the hour covered", 100.0 * coverage);
     }
     if let (Some(raw), Some(unit)) = (observation.raw, &observation.raw_unit) {
+        let unit = if is_number(unit) { "" } else { unit };
         let _ = write!(out, ", raw mean {raw} {unit}");
+        out.truncate(out.trim_end().len());
     }
     if let Some(model) = &observation.model {
         let _ = write!(out, ", calibrated by {model}");
@@ -148,6 +150,11 @@ fn of_observation(observation: &Observation) -> String {
     }
     out.push('\n');
     out
+}
+
+/// Whether a unit says no more than that there is a number.
+fn is_number(unit: &str) -> bool {
+    unit == "1"
 }
 
 /// `12 times above_maximum (first at 2016-01-08T22:00:06Z: s_humidity 102000)`
@@ -181,7 +188,10 @@ fn origin(indicator: &IndicatorDefinition, definition: &Definition) -> String {
             calibration,
             ..
         } => {
-            let mut out = format!("{} in {}", key(input.slot), input.unit);
+            let mut out = key(input.slot).to_owned();
+            if !is_number(&input.unit) {
+                let _ = write!(out, " in {}", input.unit);
+            }
             for step in steps {
                 let _ = write!(out, ", {}", step_in_words(step));
             }
