@@ -35,7 +35,7 @@ pub(crate) enum Activation {
     Relu,
 }
 
-/// Samples that go through the network together: two registers of 256 bits.
+/// Samples that go through the network together: a register of 512 bits, or two of 256.
 const LANES: usize = 8;
 
 type Block = [f64; LANES];

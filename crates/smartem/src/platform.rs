@@ -117,24 +117,28 @@ pub(crate) fn catalogue(further: Option<&Path>) -> anyhow::Result<Catalogue> {
 
 /// The files of a folder that end in `.toml`, and the folders in it, each in order of name.
 fn toml_files_and_folders(folder: &Path) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let unreadable = |error: std::io::Error| {
-        ConfigError(format!(
-            "the folder of definitions {} cannot be read: {error}",
-            folder.display()
-        ))
-    };
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-        .map_err(unreadable)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()
-        .map_err(unreadable)?;
-    paths.sort();
+    let paths = paths_in(folder, "definitions", "refine.definitions_dir")?;
     let (folders, mut files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
     files.retain(|path| {
         path.extension()
             .is_some_and(|extension| extension == "toml")
     });
     Ok((files, folders))
+}
+
+/// What is in a folder that a setting names, in order of name.
+fn paths_in(folder: &Path, of: &str, setting: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let unreadable = |error: std::io::Error| {
+        refused(format!(
+            "the folder of {of} {} cannot be read: {error}; mend `{setting}`",
+            folder.display()
+        ))
+    };
+    let entries = std::fs::read_dir(folder).map_err(unreadable)?;
+    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|it| it.path())).collect();
+    let mut paths = paths.map_err(unreadable)?;
+    paths.sort();
+    Ok(paths)
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
@@ -146,19 +150,8 @@ fn read(file: &Path) -> anyhow::Result<String> {
 ///
 /// A model of the demo is refused: its values mean nothing at a real station.
 fn models(folder: &Path, catalogue: &Catalogue) -> anyhow::Result<ModelSet> {
-    let unreadable = |error: std::io::Error| {
-        refused(format!(
-            "the folder of models {} cannot be read: {error}; mend `refine.models_dir`",
-            folder.display()
-        ))
-    };
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .map_err(unreadable)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()
-        .map_err(unreadable)?;
+    let mut files = paths_in(folder, "models", "refine.models_dir")?;
     files.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
-    files.sort();
     let mut models = ModelSet::default();
     let mut taken: BTreeMap<String, PathBuf> = BTreeMap::new();
     for file in files {

@@ -73,6 +73,18 @@ fn show(name: &str, global: &Global) -> anyhow::Result<ExitCode> {
         })
         .collect();
     print_table(&["indicator", "unit", "unit label", "sensor"], &rows);
+    let stations: Vec<[String; _]> = definition
+        .parameters()
+        .map(|(station, parameters)| {
+            let names: Vec<&str> = parameters.names().collect();
+            let label = parameters.label.as_deref().unwrap_or("-");
+            [station.to_owned(), label.to_owned(), names.join(" ")]
+        })
+        .collect();
+    if !stations.is_empty() {
+        output::line(format_args!(""));
+        print_table(&["station", "label", "calibration parameters"], &stations);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -101,6 +101,17 @@ fn device_check_explains_faults_by_line() {
         listed.contains("jose") && listed.contains("luftdaten"),
         "{listed}"
     );
+    let boxes = text(&place.run(&["device", "show", "ase"]).stdout);
+    let line = |station: &str| boxes.lines().find(|line| line.starts_with(station));
+    assert!(
+        line("11820001").is_some_and(|line| line.contains("ASE_NL_01")),
+        "{boxes}"
+    );
+    // The CO sensor of this box is out of order.
+    assert!(
+        line("11820003").is_some_and(|line| line.ends_with("no no2 o3")),
+        "{boxes}"
+    );
     let shown = text(&place.run(&["device", "show", "jose"]).stdout);
     let temperature = shown.lines().find(|line| line.starts_with("temperature"));
     let cells: Vec<&str> = temperature.unwrap().split_whitespace().collect();
