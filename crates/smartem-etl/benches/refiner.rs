@@ -87,6 +87,7 @@ impl Bench {
                 .take(DAYS)
                 .flat_map(|day| (0..24).map(move |hour| (day, hour)))
                 .map(|(day, hour)| ReceivedRecord {
+                    standing: smartem_store::Standing::Whole,
                     place: format!("https://example.org/{station}/{day}/{hour}"),
                     record: record(&text, station, day, hour),
                 })
@@ -100,6 +101,7 @@ impl Bench {
                 now: NOW,
                 records,
                 quarantined: Vec::new(),
+                understood: Vec::new(),
                 checkpoints: Vec::new(),
             };
             let report = runtime.block_on(store.take_in(intake)).unwrap();

@@ -2,19 +2,27 @@
 //!
 //! - [`Process`]: what `smartem etl run <name>` runs; [`run_once`] gives it its rules: one run at a
 //!   time, a time budget, a record of the run in the store, an exit code
-//! - [`Input`] and [`Harvest`]: raw records from a source into the store, with their checkpoints
+//! - [`Chain`]: `input | filters | outputs`; [`Input`], [`Filter`] and [`Output`] are its parts, a
+//!   [`Batch`] what goes through them, with the checkpoints that cover it
+//! - [`Registry`]: the kinds of parts by name, each with its settings and its documentation
 //! - [`Refiner`]: raw records from the store into observations
 //! - [`Scheduler`]: processes on cron schedules inside one program
 //!
 //! This crate knows no particular source and no service. Data and checkpoint are committed in one
 //! transaction, so a process can be killed at any point and goes on where the last commit was.
 
-mod harvest;
+mod batch;
+mod chain;
+mod component;
 mod process;
 mod refiner;
 mod schedule;
 
-pub use harvest::{Harvest, Harvested, Input, InputError, Intent, Origin, Sink};
+pub use batch::{Batch, Row};
+pub use chain::{
+    Chain, Filter, Input, InputError, Intent, Origin, Output, OutputError, Sink, StoreOutputs,
+};
+pub use component::{About, Kind, Registry, Setting, SettingsError, Site};
 pub use process::{
     Clock, Counters, ExitCode, Outcome, Process, ProcessError, Run, RunReport, run_once,
 };

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use smartem_store::{RunCount, RunResult, Store, StoreError};
+use smartem_model::{Hour, StationId};
+use smartem_store::{RunCount, RunResult, Selection, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -134,6 +135,8 @@ pub struct Run {
     pub stop: CancellationToken,
     /// What was counted so far.
     pub counters: Counters,
+    /// What is to be read again, whatever the checkpoints say; `None` in a usual run.
+    pub replay: Option<Selection>,
     clock: Clock,
     deadline: Option<Instant>,
     progress: ProgressBar,
@@ -159,9 +162,37 @@ impl Run {
             store,
             stop,
             counters: Counters::default(),
+            replay: None,
             clock,
             deadline: budget.map(|budget| Instant::now() + budget),
             progress,
+        }
+    }
+
+    /// A run that reads again what was read before.
+    #[must_use]
+    pub fn replaying(self, replay: Option<Selection>) -> Self {
+        Self { replay, ..self }
+    }
+
+    /// Whether this hour of this station is to be read again.
+    pub fn replays(&self, station: &StationId, hour: Hour) -> bool {
+        self.replay
+            .as_ref()
+            .is_some_and(|selection| selection.contains(station, hour))
+    }
+
+    /// Waits until the run should end. What waits for something else waits for this beside it.
+    pub async fn ended(&self) {
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = deadline => {}
         }
     }
 

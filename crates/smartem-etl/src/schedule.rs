@@ -11,39 +11,64 @@ use tokio_util::sync::CancellationToken;
 
 use crate::process::Clock;
 
-/// A cron expression in UTC: five fields, or six with seconds first.
+/// A cron expression in a time zone: five fields, or six with seconds first.
 #[derive(Clone, Debug)]
-pub struct Schedule(Cron);
+pub struct Schedule {
+    cron: Cron,
+    zone: chrono_tz::Tz,
+}
 
-/// A text that is no cron expression.
+/// A text that is no schedule.
 #[derive(Debug, thiserror::Error)]
-#[error("`{text}` is no cron expression ({problem}); write for example `*/5 * * * *`")]
-pub struct ScheduleError {
-    text: String,
-    problem: String,
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// No cron expression.
+    #[error("`{text}` is no cron expression ({problem}); write for example `*/5 * * * *`")]
+    Cron {
+        /// As written.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No time zone.
+    #[error("`{0}` is no time zone; write an IANA name such as `UTC` or `Europe/Amsterdam`")]
+    Zone(String),
 }
 
 impl FromStr for Schedule {
     type Err = ScheduleError;
 
+    /// A schedule in UTC.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        CronParser::builder()
-            .seconds(Seconds::Optional)
-            .build()
-            .parse(text)
-            .map(Self)
-            .map_err(|error| ScheduleError {
-                text: text.to_owned(),
-                problem: error.to_string(),
-            })
+        Self::new(text, "")
     }
 }
 
 impl Schedule {
+    /// A schedule in the time zone of this IANA name; empty: UTC.
+    ///
+    /// Where clocks are put forward, a time that does not exist is taken at the change; where they
+    /// are put back, a fixed time that comes twice is taken once.
+    pub fn new(text: &str, zone: &str) -> Result<Self, ScheduleError> {
+        let cron = CronParser::builder()
+            .seconds(Seconds::Optional)
+            .build()
+            .parse(text)
+            .map_err(|error| ScheduleError::Cron {
+                text: text.to_owned(),
+                problem: error.to_string(),
+            })?;
+        let zone = if zone.is_empty() { "UTC" } else { zone };
+        let zone = zone
+            .parse()
+            .map_err(|_| ScheduleError::Zone(zone.to_owned()))?;
+        Ok(Self { cron, zone })
+    }
+
     /// The first time after `now`; `None` when there is none any more.
     pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        let now = chrono::DateTime::from_timestamp(now.as_second(), 0)?;
-        let next = self.0.find_next_occurrence(&now, false).ok()?;
+        let now = chrono::DateTime::from_timestamp(now.as_second(), 0)?.with_timezone(&self.zone);
+        let next = self.cron.find_next_occurrence(&now, false).ok()?;
         Timestamp::from_second(next.timestamp()).ok()
     }
 }
@@ -118,6 +143,26 @@ mod tests {
             next("17 2 * * *", "2026-12-31T02:17:00Z"),
             "2027-01-01T02:17:00Z"
         );
+    }
+
+    #[test]
+    fn a_schedule_follows_the_clocks_of_its_zone() {
+        let schedule = Schedule::new("30 2 * * *", "Europe/Amsterdam").unwrap();
+        let next = |now: &str| {
+            schedule
+                .next_after(now.parse().unwrap())
+                .unwrap()
+                .to_string()
+        };
+        // Winter: one hour ahead of UTC; summer: two.
+        assert_eq!(next("2026-01-10T00:00:00Z"), "2026-01-10T01:30:00Z");
+        assert_eq!(next("2026-07-10T00:00:00Z"), "2026-07-10T00:30:00Z");
+        // 02:30 does not exist on 29 March, and comes twice on 25 October.
+        assert_eq!(next("2026-03-29T00:00:00Z"), "2026-03-29T01:00:00Z");
+        assert_eq!(next("2026-10-25T00:00:00Z"), "2026-10-25T00:30:00Z");
+        assert_eq!(next("2026-10-25T00:30:00Z"), "2026-10-26T01:30:00Z");
+        let error = Schedule::new("* * * * *", "Mars/Olympus").unwrap_err();
+        assert!(error.to_string().contains("Mars/Olympus"), "{error}");
     }
 
     #[test]

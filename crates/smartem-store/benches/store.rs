@@ -51,6 +51,7 @@ impl Bench {
 
     fn take_in(&self, records: Vec<RawRecord>) {
         let records = records.into_iter().map(|record| ReceivedRecord {
+            standing: smartem_store::Standing::Whole,
             place: format!(
                 "https://example.org/sensors/v1/devices/23/{:?}",
                 record.time
@@ -65,6 +66,7 @@ impl Bench {
             now: NOW,
             records: records.collect(),
             quarantined: Vec::new(),
+            understood: Vec::new(),
             checkpoints: vec![("23".into(), 1.into())],
         };
         self.runtime.block_on(self.store.take_in(intake)).unwrap();

@@ -22,6 +22,8 @@ pub struct Intake {
     pub records: Vec<ReceivedRecord>,
     /// What could not be understood.
     pub quarantined: Vec<Quarantined>,
+    /// Places that were understood though they gave no record: their quarantine entries are resolved.
+    pub understood: Vec<String>,
     /// How far the process got: partition and position.
     pub checkpoints: Vec<(String, Value)>,
 }
@@ -33,6 +35,43 @@ pub struct ReceivedRecord {
     pub record: RawRecord,
     /// The URL or other place; an open quarantine entry of the same source and place is resolved.
     pub place: String,
+    /// What becomes of a stored record of the same station-hour.
+    pub standing: Standing,
+}
+
+impl ReceivedRecord {
+    /// A record of a whole hour, or a snapshot.
+    pub fn whole(record: RawRecord, place: impl Into<String>) -> Self {
+        Self::new(record, place, Standing::Whole)
+    }
+
+    /// A record of this standing.
+    pub fn new(record: RawRecord, place: impl Into<String>, standing: Standing) -> Self {
+        Self {
+            record,
+            place: place.into(),
+            standing,
+        }
+    }
+}
+
+/// How much of its hour a record is, and so how it stands to one that is stored.
+///
+/// Measured samples ([`Whole`](Self::Whole), [`Part`](Self::Part)) take the place of substitutes
+/// ([`Archive`](Self::Archive), [`Average`](Self::Average)); a substitute only fills an hour that has
+/// none, and never takes the place of the other kind of substitute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// All samples of the hour: it takes the place of any other.
+    #[default]
+    Whole,
+    /// Some samples of an hour that may still grow: united with the stored ones. Such an hour is
+    /// refined when it has ended.
+    Part,
+    /// Samples from the archive of a source, perhaps in several files: united with others from it.
+    Archive,
+    /// Averages that the source made: of each instrument (`meta_id`) the one of the latest time.
+    Average,
 }
 
 /// A body that could not be understood, kept whole.

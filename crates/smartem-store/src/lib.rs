@@ -31,7 +31,7 @@ pub use codec::{CodecError, decode_record, decode_record_for, encode_record};
 pub use error::StoreError;
 pub use intake::{
     Declared, IMPORT_NETWORK, Intake, IntakeReport, LastIntake, LastItem, LastReport, Quarantined,
-    ReceivedRecord, StationDeclaration,
+    ReceivedRecord, Standing, StationDeclaration,
 };
 pub use lock::ProcessLock;
 pub use query::{

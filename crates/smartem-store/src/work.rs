@@ -80,6 +80,17 @@ pub struct Selection {
     pub to: Option<Hour>,
 }
 
+impl Selection {
+    /// Whether an hour of a station is among them.
+    pub fn contains(&self, station: &StationId, hour: Hour) -> bool {
+        self.stations
+            .as_ref()
+            .is_none_or(|stations| stations.contains(station))
+            && self.from.is_none_or(|from| hour >= from)
+            && self.to.is_none_or(|to| hour < to)
+    }
+}
+
 /// One hour to be refined.
 #[derive(Clone, Debug)]
 pub struct WorkHour {

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use smartem_collect::harvest::whale::Whale;
 use smartem_collect::import::Fault;
 use smartem_collect::import::records::Records;
-use smartem_etl::{Clock, Harvest, Input, Intent, Process, Refiner, RefinerSettings};
+use smartem_etl::{Chain, Clock, Input, Process, Refiner, RefinerSettings, StoreOutputs};
 use smartem_http::{Limits, Readiness};
 use smartem_model::Vocabulary;
 use smartem_refine::{Catalogue, Definition, DefinitionError, Model, ModelSet};
 use smartem_serve::{ServeState, ViewerSettings};
 use smartem_store::Store;
 
-use crate::config::{self, Config, ConfigError, ProcessConfig};
+use crate::chains;
+use crate::config::{Config, ConfigError};
 
 /// The indicators, compiled in.
 const VOCABULARY: &str = include_str!("../../../vocabulary/indicators.toml");
@@ -265,35 +265,8 @@ impl Platform {
     /// Builds a process of the configuration.
     pub(crate) fn process(&self, name: &str) -> anyhow::Result<Box<dyn Process>> {
         let (name, process) = self.config.process(name)?;
-        let refused = |problem: &str| anyhow!(ConfigError(format!("process `{name}`: {problem}")));
-        match (process.input, process.output.as_slice()) {
-            (config::Input::Whale, [config::Output::Raw]) => {
-                self.harvest(name, &[process], Intent::History)
-            }
-            (
-                config::Input::Whale,
-                [config::Output::Raw, config::Output::Last]
-                | [config::Output::Last, config::Output::Raw],
-            ) => self.harvest(name, &[process], Intent::HistoryAndLast),
-            (config::Input::Last, [config::Output::Last]) => {
-                let others = process
-                    .sources_of
-                    .iter()
-                    .map(|other| self.config.process(other));
-                let others: Vec<(&str, &ProcessConfig)> = others.collect::<Result<_, _>>()?;
-                let sources: Vec<&ProcessConfig> = others.into_iter().map(|(_, p)| p).collect();
-                self.harvest(name, &sources, Intent::Last)
-            }
-            (config::Input::Raw, [config::Output::Observations]) => Ok(Box::new(self.refiner())),
-            (config::Input::Unset, _) => Err(refused(
-                "no `input`; it can be \"whale\", \"last\" or \"store.raw\"",
-            )),
-            (config::Input::Whale, _) => Err(refused(
-                "`output` must be [\"store.raw\"] or [\"store.raw\", \"store.last\"]",
-            )),
-            (config::Input::Last, _) => Err(refused("`output` must be [\"store.last\"]")),
-            (config::Input::Raw, _) => Err(refused("`output` must be [\"store.observations\"]")),
-        }
+        chains::build(self, name, process)
+            .map_err(|error| error.context(format!("process `{name}`")))
     }
 
     /// The process that refines the hours of the store.
@@ -313,30 +286,15 @@ impl Platform {
         &self,
         files: Vec<PathBuf>,
         refused: impl Fn(&Path, Fault) + Send + Sync + 'static,
-    ) -> Harvest {
+    ) -> Chain {
         let types = self.catalogue.iter().map(|it| it.name.to_string());
         let input: Box<dyn Input> = Box::new(Records::new(files, types.collect(), refused));
         let (catalogue, models) = (self.catalogue.clone(), self.models.clone());
-        let intent = Intent::HistoryAndLast;
-        Harvest::new("import", vec![input], intent, catalogue, models)
-    }
-
-    fn harvest(
-        &self,
-        name: &str,
-        processes: &[&ProcessConfig],
-        intent: Intent,
-    ) -> anyhow::Result<Box<dyn Process>> {
-        let mut inputs: Vec<Box<dyn Input>> = Vec::new();
-        for source in processes.iter().flat_map(|process| &process.source) {
-            let input = Whale::new(self.config.with_secrets(source)?)
-                .with_context(|| format!("making the client of source `{}`", source.name))?;
-            inputs.push(Box::new(input));
-        }
-        let (catalogue, models) = (self.catalogue.clone(), self.models.clone());
-        Ok(Box::new(Harvest::new(
-            name, inputs, intent, catalogue, models,
-        )))
+        let both = StoreOutputs {
+            raw: true,
+            last: true,
+        };
+        Chain::new("import", vec![input], both, catalogue, models)
     }
 
     /// The time one run of a process may take.

@@ -4,4 +4,5 @@
 //! its settings, its protocol, what it reads and how far it got.
 
 pub mod http;
+pub mod source;
 pub mod whale;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use serde_json::value::RawValue;
-use smartem_etl::{Harvested, Input, InputError, Intent, Origin, Outcome, Run, Sink};
+use smartem_etl::{Batch, Input, InputError, Intent, Origin, Outcome, Run, Sink};
 use smartem_model::raw::{RawRecord, RecordTime};
 use smartem_model::{Quarantine, QuarantineReason};
 use smartem_store::{IMPORT_NETWORK, ReceivedRecord};
@@ -63,7 +63,7 @@ impl Records {
             problem: error.to_string(),
         };
         let bytes = tokio::fs::read(file).await.map_err(unreadable)?;
-        let mut batch = Harvested::default();
+        let mut batch = Batch::default();
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
@@ -92,7 +92,7 @@ impl Records {
         Ok(None)
     }
 
-    fn push(&self, batch: &mut Harvested, file: &Path, text: &str, record: &str, place: &str) {
+    fn push(&self, batch: &mut Batch, file: &Path, text: &str, record: &str, place: &str) {
         let is_known = |name: &str| self.types.iter().any(|it| it == name);
         match RawRecord::from_json(record, &is_known) {
             Ok(record) => {
@@ -100,10 +100,7 @@ impl Records {
                     RecordTime::Hour(_) => &mut batch.hours,
                     RecordTime::Snapshot(_) => &mut batch.snapshots,
                 };
-                list.push(ReceivedRecord {
-                    record,
-                    place: place.to_owned(),
-                });
+                list.push(ReceivedRecord::whole(record, place));
             }
             Err(quarantine) => {
                 self.tell(file, text, offset(text, record), &quarantine);

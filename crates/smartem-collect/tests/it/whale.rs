@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartem_collect::harvest::whale::{Whale, WhaleConfig};
-use smartem_etl::{Clock, ExitCode, Harvest, Intent, Run, RunReport, run_once};
+use smartem_etl::{Chain, Clock, ExitCode, Run, RunReport, StoreOutputs, run_once};
 use smartem_model::{Hour, QuarantineReason, StationId, Vocabulary};
 use smartem_refine::{Catalogue, Definition, ModelSet};
 use smartem_store::{Access, QuarantineFilter, Store};
@@ -13,6 +13,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::remote::{Remote, Reply};
 
+const HISTORY: StoreOutputs = StoreOutputs {
+    raw: true,
+    last: false,
+};
+const LAST: StoreOutputs = StoreOutputs {
+    raw: false,
+    last: true,
+};
+const BOTH: StoreOutputs = StoreOutputs {
+    raw: true,
+    last: true,
+};
 const NOW: &str = "2026-11-22T12:30:00Z";
 
 /// A station with its days and their hours.
@@ -44,12 +56,12 @@ impl Bench {
 
     fn config(&self) -> WhaleConfig {
         let mut config = WhaleConfig::new("test", self.remote.url.clone());
-        config.attempts = 2;
-        config.timeout = jiff::SignedDuration::from_secs(5);
+        config.http.attempts = 2;
+        config.http.timeout = jiff::SignedDuration::from_secs(5);
         config
     }
 
-    async fn run_with(&self, config: WhaleConfig, intent: Intent) -> RunReport {
+    async fn run_with(&self, config: WhaleConfig, takes: StoreOutputs) -> RunReport {
         let vocabulary = Vocabulary::from_toml(
             include_str!("../../../../vocabulary/indicators.toml"),
             include_str!("../../../../vocabulary/units.toml"),
@@ -59,10 +71,10 @@ impl Bench {
         let mut catalogue = Catalogue::default();
         catalogue.insert(Definition::from_toml(josene, &vocabulary).unwrap());
         let input = Whale::new(config).unwrap();
-        let process = Harvest::new(
+        let process = Chain::new(
             "harvester-whale",
             vec![Box::new(input)],
-            intent,
+            takes,
             Arc::new(catalogue),
             Arc::new(ModelSet::default()),
         );
@@ -80,7 +92,7 @@ impl Bench {
     }
 
     async fn run(&self) -> RunReport {
-        self.run_with(self.config(), Intent::HistoryAndLast).await
+        self.run_with(self.config(), BOTH).await
     }
 
     /// Hours of a station's day that are stored.
@@ -393,9 +405,9 @@ async fn broken_stations_that_come_first_do_not_keep_the_others_from_their_turn(
         bench.remote.set(&path, [Reply::Status(500)]);
     }
     let mut config = bench.config();
-    config.attempts = 1;
-    config.parallel = 1;
-    let report = bench.run_with(config.clone(), Intent::History).await;
+    config.http.attempts = 1;
+    config.http.parallel = 1;
+    let report = bench.run_with(config.clone(), HISTORY).await;
     assert_eq!(report.exit_code, ExitCode::Ok, "{}", report.summary);
     assert!(
         report.summary.contains("stations_unreachable 8"),
@@ -412,7 +424,7 @@ async fn broken_stations_that_come_first_do_not_keep_the_others_from_their_turn(
     bench
         .remote
         .set("/devices", [Reply::Json(devices), Reply::Status(503)]);
-    let report = bench.run_with(config, Intent::History).await;
+    let report = bench.run_with(config, HISTORY).await;
     assert_eq!(report.exit_code, ExitCode::TryAgain, "{}", report.summary);
     assert_eq!(
         bench.remote.asked("/devices/4/timeseries"),
@@ -426,7 +438,7 @@ async fn a_source_out_of_reach_asks_to_be_tried_again() {
     let bench = Bench::new().await;
     let mut config = bench.config();
     config.url = "http://127.0.0.1:9/sensors/v1".parse().unwrap();
-    let report = bench.run_with(config, Intent::HistoryAndLast).await;
+    let report = bench.run_with(config, BOTH).await;
     assert_eq!(report.exit_code, ExitCode::TryAgain);
     assert!(report.summary.contains("unreachable"), "{}", report.summary);
     bench.remote.set("/devices", [Reply::Status(401)]);
@@ -444,7 +456,7 @@ async fn newest_values_are_refined_as_snapshots() {
         "s_longitude": 5_914_103, "s_latitude": 53_949_937}),
     );
     bench.remote.json("/devices/24/last", &"[1, 2]");
-    let report = bench.run_with(bench.config(), Intent::Last).await;
+    let report = bench.run_with(bench.config(), LAST).await;
     assert_eq!(report.exit_code, ExitCode::Ok);
     assert_eq!(bench.remote.asked("/devices/23/timeseries"), 0);
     let station = bench.store.station(&id("23")).await.unwrap().unwrap();
@@ -473,10 +485,10 @@ async fn the_token_is_sent_stations_are_skipped_and_requests_are_few_at_a_time()
     bench.list(&listed);
     bench.remote.delay(Duration::from_millis(3));
     let mut config = bench.config();
-    config.token = WhaleConfig::bearer("secret\n");
+    config.token = smartem_collect::harvest::http::bearer("secret\n");
     config.skip = vec![7];
-    config.parallel = 3;
-    bench.run_with(config, Intent::HistoryAndLast).await;
+    config.http.parallel = 3;
+    bench.run_with(config, BOTH).await;
     assert!(
         bench
             .remote

@@ -40,10 +40,12 @@ async fn received() -> World {
         project: None,
         now: at(START),
         records: vec![ReceivedRecord {
+            standing: smartem_store::Standing::Whole,
             record: RawRecord::from_json(&document, &|_| true).unwrap(),
             place: "x".into(),
         }],
         quarantined: Vec::new(),
+        understood: Vec::new(),
         checkpoints: Vec::new(),
     };
     world.store.take_in(intake).await.unwrap();

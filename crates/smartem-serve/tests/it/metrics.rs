@@ -27,6 +27,7 @@ async fn busy() -> World {
         now: at("2026-11-15T13:00:00Z"),
         records: Vec::new(),
         quarantined: vec![quarantined],
+        understood: Vec::new(),
         checkpoints: Vec::new(),
     };
     world.store.take_in(intake).await.unwrap();

@@ -112,6 +112,7 @@ impl World {
                 "day": hour.day().to_string(), "hour": hour.of_day(),
                 "data": {"timeseries": [{"s_temperatureunit": 1}]}});
             ReceivedRecord {
+                standing: smartem_store::Standing::Whole,
                 record: RawRecord::from_json(&document.to_string(), &|_| true).unwrap(),
                 place: format!("{station}/{n}"),
             }
@@ -124,6 +125,7 @@ impl World {
             now: at(START),
             records: (0..hours).map(record).collect(),
             quarantined: Vec::new(),
+            understood: Vec::new(),
             checkpoints: Vec::new(),
         };
         self.store.take_in(intake).await.unwrap();

@@ -94,6 +94,7 @@ struct Prepared {
     now: jiff::Timestamp,
     records: Vec<PreparedRecord>,
     quarantined: Vec<PreparedQuarantine>,
+    understood: Vec<String>,
     checkpoints: Vec<(String, String)>,
 }
 
@@ -160,6 +161,7 @@ impl Prepared {
             quarantined: quarantined
                 .map(PreparedQuarantine::new)
                 .collect::<Result<_, _>>()?,
+            understood: intake.understood,
             checkpoints: checkpoints
                 .map(|(partition, position)| (partition, position.to_string()))
                 .collect(),
@@ -176,14 +178,10 @@ impl Prepared {
                 Outcome::Changed => report.changed += 1,
                 Outcome::Unchanged => report.unchanged += 1,
             }
-            let resolved = quarantine::resolve(
-                transaction,
-                Stage::Harvest,
-                &self.source,
-                &record.place,
-                self.now,
-            )?;
-            report.resolved += u64::from(resolved);
+            report.resolved += self.resolve(transaction, &record.place)?;
+        }
+        for place in &self.understood {
+            report.resolved += self.resolve(transaction, place)?;
         }
         for quarantined in &self.quarantined {
             let opened = quarantined.put(transaction, &self.process, &self.source, self.now)?;
@@ -205,6 +203,12 @@ impl Prepared {
             note_change(transaction)?;
         }
         Ok(report)
+    }
+
+    /// Resolves what is in quarantine from a place; how many entries that were.
+    fn resolve(&self, transaction: &Transaction<'_>, place: &str) -> rusqlite::Result<u64> {
+        let stage = Stage::Harvest;
+        quarantine::resolve(transaction, stage, &self.source, place, self.now).map(u64::from)
     }
 
     fn newcomer<'a>(&'a self, record: &'a PreparedRecord) -> Newcomer<'a> {

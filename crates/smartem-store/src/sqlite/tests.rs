@@ -132,10 +132,12 @@ fn intake() -> Intake {
         project: None,
         now: NOW,
         records: vec![ReceivedRecord {
+            standing: crate::Standing::Whole,
             place: "https://example.org/1".into(),
             record: of_form_1(),
         }],
         quarantined: Vec::new(),
+        understood: Vec::new(),
         checkpoints: Vec::new(),
     }
 }

@@ -53,6 +53,7 @@ pub(crate) fn sample(value: i64, metres: f64) -> Value {
 
 pub(crate) fn intake(records: Vec<RawRecord>) -> Intake {
     let received = records.into_iter().map(|record| ReceivedRecord {
+        standing: smartem_store::Standing::Whole,
         place: format!("https://example.org/{}/{:?}", record.station, record.time),
         record,
     });
@@ -64,6 +65,7 @@ pub(crate) fn intake(records: Vec<RawRecord>) -> Intake {
         now: now(),
         records: received.collect(),
         quarantined: Vec::new(),
+        understood: Vec::new(),
         checkpoints: Vec::new(),
     }
 }

@@ -16,10 +16,9 @@ pub(super) fn run(args: &cli::Config, global: &Global) -> anyhow::Result<ExitCod
             let platform = Platform::new(Config::load(global)?)?;
             for (name, process) in &platform.config.process {
                 platform.process(name)?;
-                if !process.schedule.is_empty() {
-                    let parsed = process.schedule.parse::<smartem_etl::Schedule>();
-                    parsed.with_context(|| format!("the schedule of process `{name}`"))?;
-                }
+                process
+                    .schedule()
+                    .with_context(|| format!("the schedule of process `{name}`"))?;
             }
             output::line("the configuration is good");
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use jiff::SignedDuration;
-use smartem_collect::harvest::whale::WhaleConfig;
 use smartem_simulate::city::{City, CityConfig};
 use smartem_simulate::whale;
 use tempfile::TempDir;
@@ -94,9 +93,11 @@ fn set_schedules(config: &mut Config, city: &Url) {
         };
         schedule.clone_into(&mut process.schedule);
         if name == "harvester-whale" {
-            let mut source = WhaleConfig::new("city", city.clone());
+            let mut source = toml::Table::new();
+            source.insert("name".to_owned(), "city".into());
+            source.insert("url".to_owned(), city.as_str().into());
             // A simulated hour never changes once it is over.
-            source.recheck = SignedDuration::ZERO;
+            source.insert("recheck".to_owned(), "0s".into());
             process.source.push(source);
         }
     }

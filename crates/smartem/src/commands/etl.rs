@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use smartem_etl::{Outcome, Run, Schedule, run_once};
+use smartem_etl::{Outcome, Run, run_once};
 use smartem_model::{Hour, StationId};
 use smartem_store::{Selection, Store};
 
 use super::{load_config, open_store, print_table};
 use crate::cli::{Etl, EtlRun, Global};
-use crate::config::{self, Config, UsageError};
+use crate::config::{Config, ProcessConfig, UsageError};
 use crate::platform::Platform;
 use crate::{clock, output, signals};
 
@@ -55,7 +55,11 @@ fn selection(platform: &Platform, args: &EtlRun) -> anyhow::Result<Option<Select
         return Ok(None);
     }
     let (name, process) = platform.config.process(&args.process)?;
-    if process.input != config::Input::Raw {
+    if !process
+        .output
+        .iter()
+        .any(|output| output == "store.observations")
+    {
         return Err(UsageError(format!(
             "`--replay` is for the refiner, which `{name}` is not; \
              write: smartem etl run refiner --replay"
@@ -109,28 +113,36 @@ fn list(config: &Config) {
         .process
         .iter()
         .map(|(name, process)| {
-            let word = |value: serde_json::Result<serde_json::Value>| {
-                value
-                    .ok()
-                    .and_then(|v| v.as_str().map(str::to_owned))
-                    .unwrap_or_default()
-            };
-            let outputs: Vec<String> = process
-                .output
+            let names = process
+                .source
                 .iter()
-                .map(|output| word(serde_json::to_value(output)))
-                .collect();
-            let input = word(serde_json::to_value(process.input));
-            let sources: Vec<&str> = process.source.iter().map(|s| s.name.as_str()).collect();
+                .filter_map(|source| source.get("name"));
+            let sources: Vec<&str> = names.filter_map(toml::Value::as_str).collect();
             [
                 name.clone(),
-                format!("{input} | {}", outputs.join(", ")),
+                chain(process),
                 process.schedule.clone(),
+                process.time_zone.clone(),
                 sources.join(" "),
             ]
         })
         .collect();
-    print_table(&["process", "chain", "schedule (UTC)", "sources"], &rows);
+    print_table(
+        &["process", "chain", "schedule", "time zone", "sources"],
+        &rows,
+    );
+}
+
+/// `input | filter | output, output`
+fn chain(process: &ProcessConfig) -> String {
+    let outputs = process.output.join(", ");
+    let filters = process.filter.iter().map(String::as_str);
+    let parts: Vec<&str> = [process.input.as_str()]
+        .into_iter()
+        .chain(filters)
+        .chain([outputs.as_str()])
+        .collect();
+    parts.join(" | ")
 }
 
 async fn status(config: &Config) -> anyhow::Result<ExitCode> {
@@ -142,11 +154,8 @@ async fn status(config: &Config) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|(name, process)| {
             let run = runs.iter().find(|run| run.process == *name);
-            let next = process
-                .schedule
-                .parse::<Schedule>()
-                .ok()
-                .and_then(|s| s.next_after(now));
+            let schedule = process.schedule().ok().flatten();
+            let next = schedule.and_then(|schedule| schedule.next_after(now));
             [
                 name.clone(),
                 run.map_or_else(

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use smartem_etl::{Run, Schedule, Scheduler, run_once};
+use smartem_etl::{Run, Scheduler, run_once};
 use smartem_store::Store;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -48,10 +48,9 @@ pub(super) fn schedule(
 ) -> anyhow::Result<Scheduler> {
     let mut scheduler = Scheduler::new(clock::system(), stop.clone());
     for (name, process) in &platform.config.process {
-        if process.schedule.is_empty() {
+        let Some(schedule) = process.schedule()? else {
             continue;
-        }
-        let schedule: Schedule = process.schedule.parse()?;
+        };
         // Built once here, so that a fault in the configuration is told at the start.
         let built: Arc<dyn smartem_etl::Process> = platform.process(name)?.into();
         let budget = platform.budget(name)?;

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
-use smartem_collect::harvest::whale::WhaleConfig;
+use serde::Deserialize;
+use smartem_etl::{Schedule, ScheduleError};
 use toml::Table;
 
 use crate::cli::Global;
@@ -91,47 +91,59 @@ impl Default for RefineConfig {
 
 /// One process.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(crate) struct ProcessConfig {
-    pub input: Input,
-    pub output: Vec<Output>,
-    /// Cron expression in UTC; empty: only when asked for.
+    /// The type of its input.
+    pub input: String,
+    /// The types of its filters, in the order in which they are applied.
+    pub filter: Vec<String>,
+    /// The types of its outputs.
+    pub output: Vec<String>,
+    /// Cron expression; empty: only when asked for.
     pub schedule: String,
+    /// The time zone of the schedule, by its IANA name.
+    pub time_zone: String,
     pub budget: Option<SignedDuration>,
     /// For `last`: the processes whose sources are read.
     pub sources_of: Vec<String>,
-    pub source: Vec<WhaleConfig>,
+    /// The settings of each source of the input.
+    pub source: Vec<Table>,
+    /// The settings of filters and outputs, and of an input without sources, by their type.
+    #[serde(flatten)]
+    pub parts: BTreeMap<String, toml::Value>,
 }
 
-/// Where a process reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub(crate) enum Input {
-    #[default]
-    #[serde(rename = "")]
-    Unset,
-    /// A Raw Sensor API: hours and newest values.
-    #[serde(rename = "whale")]
-    Whale,
-    /// The newest values of the sources of other processes.
-    #[serde(rename = "last")]
-    Last,
-    /// Raw station-hours of the store that are new or changed.
-    #[serde(rename = "store.raw")]
-    Raw,
-}
+impl ProcessConfig {
+    /// When it runs; `None` when only asked for.
+    pub(crate) fn schedule(&self) -> Result<Option<Schedule>, ScheduleError> {
+        let schedule =
+            (!self.schedule.is_empty()).then(|| Schedule::new(&self.schedule, &self.time_zone));
+        schedule.transpose()
+    }
 
-/// Where a process writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub(crate) enum Output {
-    /// Raw station-hours, with the checkpoints that cover them.
-    #[serde(rename = "store.raw")]
-    Raw,
-    /// Newest values.
-    #[serde(rename = "store.last")]
-    Last,
-    /// Refined values.
-    #[serde(rename = "store.observations")]
-    Observations,
+    /// The settings of a part: `[process.<name>.<part>]`, a dot in its type written as `_`.
+    pub(crate) fn settings_of(&self, part: &str) -> anyhow::Result<Table> {
+        match self.parts.get(&part.replace('.', "_")) {
+            None => Ok(Table::new()),
+            Some(toml::Value::Table(table)) => Ok(table.clone()),
+            Some(other) => Err(anyhow!(ConfigError(format!(
+                "`{part}` is {other}; the settings of a part are a table"
+            )))),
+        }
+    }
+
+    /// A name among `parts` that is no part of the chain.
+    pub(crate) fn stray(&self) -> Option<&str> {
+        let parts = || {
+            let filters_and_outputs = self.filter.iter().chain(&self.output);
+            filters_and_outputs.chain([&self.input])
+        };
+        let is_part = |name: &&String| parts().any(|part| part.replace('.', "_") == ***name);
+        self.parts
+            .keys()
+            .find(|name| !is_part(name))
+            .map(String::as_str)
+    }
 }
 
 impl Config {
@@ -172,27 +184,9 @@ impl Config {
         table.try_into().context("the configuration cannot be used")
     }
 
-    /// A source with the secrets that its settings name by file.
-    pub(crate) fn with_secrets(&self, source: &WhaleConfig) -> anyhow::Result<WhaleConfig> {
-        let mut source = source.clone();
-        let Some(file) = &source.token_file else {
-            return Ok(source);
-        };
-        let path = self.folder.join(file);
-        let refused = |problem: &str| {
-            let (name, path) = (&source.name, path.display());
-            anyhow!(ConfigError(format!(
-                "the token of source `{name}` in {path} {problem}"
-            )))
-        };
-        let token = std::fs::read_to_string(&path)
-            .map_err(|error| refused(&format!("cannot be read: {error}")))?;
-        if token.trim().is_empty() {
-            return Err(refused("is empty"));
-        }
-        let header = WhaleConfig::bearer(&token);
-        source.token = Some(header.ok_or_else(|| refused("holds characters that no header may"))?);
-        Ok(source)
+    /// The folder of the configuration file, from which relative paths of settings count.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// A process by its name, or by its name in the original platform (`harvester_whale`).
@@ -282,11 +276,10 @@ mod tests {
         assert_eq!(config.serve.stale_after, serve.stale_after);
         assert!((config.refine.move_m - refine.move_m).abs() < f64::EPSILON);
         for (name, process) in &config.process {
-            assert_ne!(process.input, Input::Unset, "{name}");
-            assert!(
-                process.schedule.parse::<smartem_etl::Schedule>().is_ok(),
-                "{name}"
-            );
+            assert!(!process.input.is_empty(), "{name}");
+            if !process.schedule.is_empty() {
+                assert!(process.schedule().is_ok(), "{name}");
+            }
         }
     }
 

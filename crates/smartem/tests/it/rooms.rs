@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The rooms from the top down, each with those it may know.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("smartem-model", &[]),
     ("smartem-refine", &["smartem-model"]),
     ("smartem-store", &["smartem-model"]),
@@ -18,6 +18,15 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("smartem-simulate", &[]),
     (
         "smartem-collect",
+        &[
+            "smartem-model",
+            "smartem-store",
+            "smartem-etl",
+            "smartem-http",
+        ],
+    ),
+    (
+        "smartem-publish",
         &[
             "smartem-model",
             "smartem-store",
@@ -39,6 +48,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
             "smartem-http",
             "smartem-simulate",
             "smartem-collect",
+            "smartem-publish",
             "smartem-serve",
         ],
     ),

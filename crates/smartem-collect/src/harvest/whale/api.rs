@@ -1,6 +1,7 @@
 //! The addresses and documents of the Raw Sensor API v1.1.
 
 use serde_json::Value;
+use smartem_etl::Run;
 use smartem_model::StationId;
 use url::Url;
 
@@ -34,6 +35,11 @@ impl Api {
             client,
             base: url.as_str().trim_end_matches('/').to_owned(),
         }
+    }
+
+    /// Requests under way at the same time.
+    pub(super) fn parallel(&self) -> usize {
+        self.client.parallel()
     }
 
     /// Places are addresses below the base, so that they stay the same when the source moves.
@@ -74,17 +80,17 @@ impl Api {
     }
 
     /// Ids of the devices listed.
-    pub(super) async fn devices(&self) -> Result<Vec<StationId>, ApiError> {
-        self.listing(&Self::devices_place(), "devices", |entry| {
+    pub(super) async fn devices(&self, run: &Run) -> Result<Vec<StationId>, ApiError> {
+        self.listing(run, &Self::devices_place(), "devices", |entry| {
             entry.as_str()?.rsplit('/').next().and_then(StationId::new)
         })
         .await
     }
 
     /// Days listed for a device, in order.
-    pub(super) async fn days(&self, station: &StationId) -> Result<Vec<Day>, ApiError> {
+    pub(super) async fn days(&self, run: &Run, station: &StationId) -> Result<Vec<Day>, ApiError> {
         let mut days = self
-            .listing(&Self::days_place(station), "days", |entry| {
+            .listing(run, &Self::days_place(station), "days", |entry| {
                 entry.as_str()?.rsplit('/').next().and_then(Day::parse)
             })
             .await?;
@@ -96,11 +102,17 @@ impl Api {
     /// Hours listed for a day, in order.
     pub(super) async fn hours(
         &self,
+        run: &Run,
         station: &StationId,
         day: Day,
     ) -> Result<Vec<HourNumber>, ApiError> {
         let mut hours = self
-            .listing(&Self::hours_place(station, day), "hours", Value::as_i64)
+            .listing(
+                run,
+                &Self::hours_place(station, day),
+                "hours",
+                Value::as_i64,
+            )
             .await?;
         hours.sort_unstable();
         hours.dedup();
@@ -110,34 +122,36 @@ impl Api {
     /// The body of an hour.
     pub(super) async fn hour(
         &self,
+        run: &Run,
         station: &StationId,
         day: Day,
         hour: HourNumber,
     ) -> Result<Vec<u8>, FetchError> {
-        self.body(&Self::hour_place(station, day, hour)).await
+        self.body(run, &Self::hour_place(station, day, hour)).await
     }
 
     /// The body of the newest sample.
-    pub(super) async fn last(&self, station: &StationId) -> Result<Vec<u8>, FetchError> {
-        self.body(&Self::last_place(station)).await
+    pub(super) async fn last(&self, run: &Run, station: &StationId) -> Result<Vec<u8>, FetchError> {
+        self.body(run, &Self::last_place(station)).await
     }
 
-    async fn body(&self, place: &str) -> Result<Vec<u8>, FetchError> {
+    async fn body(&self, run: &Run, place: &str) -> Result<Vec<u8>, FetchError> {
         // An id that cannot stand in an address belongs to no device of this source.
         let url = format!("{}{place}", self.base)
             .parse()
             .map_err(|_| FetchError::Refused(reqwest::StatusCode::NOT_FOUND))?;
-        self.client.get(&url).await
+        self.client.get(run, &url).await
     }
 
     /// The entries of a list; one that is not as described makes the whole list not understood.
     async fn listing<T>(
         &self,
+        run: &Run,
         place: &str,
         member: &str,
         read: impl Fn(&Value) -> Option<T>,
     ) -> Result<Vec<T>, ApiError> {
-        let body = self.body(place).await?;
+        let body = self.body(run, place).await?;
         let entries = |body: &[u8]| -> Result<Vec<T>, String> {
             let document: Value =
                 serde_json::from_slice(body).map_err(|error| error.to_string())?;

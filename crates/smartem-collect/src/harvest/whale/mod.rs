@@ -12,7 +12,9 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use smartem_etl::{Harvested, Input, InputError, Intent, Origin, Outcome, Run, Sink};
+use smartem_etl::{
+    About, Batch, Input, InputError, Intent, Kind, Origin, Outcome, Run, SettingsError, Sink,
+};
 use smartem_model::raw::{RawRecord, RecordTime};
 use smartem_model::{Hour, Quarantine, QuarantineReason, StationId};
 use tracing::warn;
@@ -22,10 +24,53 @@ pub use config::WhaleConfig;
 use plan::{Day, HourNumber};
 use queue::Queue;
 
-use super::http::{Client, ClientError, FetchError};
+use super::http::{Client, ClientError, FetchError, authorization, bearer};
 
 /// Stations of this source are Josenes.
 const STATION_TYPE: &str = "jose";
+
+/// What the reference says of this input.
+const ABOUT: About = About {
+    name: "whale",
+    summary: "Hours and newest values of Josene stations, from a Raw Sensor (\"Whale\") API.",
+    text: "Reads the device list, then for each station the listed days and hours, a day at a time, the \
+        stations furthest behind first. An hour is taken when it is listed and over. Hours of the last \
+        hours are read again, since they may have grown, and hours that come late are taken when they \
+        are listed. With the output `store.last` it also reads the newest sample of every station.\n\n\
+        An hour that cannot be understood goes to quarantine and is asked for again with every run, \
+        until it can.",
+    checkpoint: "For each station the first day that is not settled. A day is settled when all its \
+        hours were read and it lies more than `late_days` back.",
+    example: r#"
+[process.harvester-whale]
+input = "whale"
+output = ["store.raw", "store.last"]
+schedule = "12,25,37,49 * * * *"
+budget = "280s"
+
+[[process.harvester-whale.source]]
+name = "intemo"
+url = "https://collector.example/sensors/v1"
+skip = [2005002]
+"#,
+};
+
+/// This kind of input.
+pub fn kind() -> Kind<Box<dyn Input>> {
+    Kind::new(ABOUT, |mut config: WhaleConfig, site| {
+        if let Some(file) = &config.token_file {
+            let token = bearer(&site.secret("token_file", file)?);
+            config.token = Some(token.ok_or_else(|| {
+                SettingsError(format!(
+                    "`token_file`: {} holds characters that no header may",
+                    site.path(file).display()
+                ))
+            })?);
+        }
+        let whale = Whale::new(config).map_err(|error| SettingsError(error.to_string()))?;
+        Ok(Box::new(whale))
+    })
+}
 
 /// Newest values committed together.
 const SNAPSHOT_BATCH: usize = 50;
@@ -43,15 +88,8 @@ impl Whale {
     /// # Errors
     /// When the token cannot be sent in a header.
     pub fn new(config: WhaleConfig) -> Result<Self, ClientError> {
-        let client = Client::new(config.headers(), config.politeness())?;
-        let origin = Origin {
-            source: config.name.clone(),
-            network: config
-                .network
-                .clone()
-                .unwrap_or_else(|| config.name.clone()),
-            project: config.project.clone(),
-        };
+        let client = Client::new(authorization(config.token.clone()), config.http.clone())?;
+        let origin = config.names.origin();
         Ok(Self {
             origin,
             api: Api::new(client, &config.url),
@@ -60,13 +98,10 @@ impl Whale {
     }
 
     /// Ids of all stations the source tells of, but those to skip.
-    async fn stations(&self, found: &mut Harvested) -> Result<Vec<StationId>, InputError> {
-        let unreachable = |problem: String| InputError::Unreachable {
-            place: Api::devices_place(),
-            problem,
-        };
-        match self.api.devices().await {
+    async fn stations(&self, run: &Run, found: &mut Batch) -> Result<Vec<StationId>, InputError> {
+        match self.api.devices(run).await {
             Ok(ids) => {
+                found.understood.push(Api::devices_place());
                 let skip = |id: &StationId| {
                     self.config
                         .skip
@@ -80,7 +115,7 @@ impl Whale {
                 found.set_aside(fault, &Api::devices_place(), None, body);
                 Ok(Vec::new())
             }
-            Err(ApiError::Fetch(error)) => Err(unreachable(error.to_string())),
+            Err(ApiError::Fetch(error)) => Err(error.at(Api::devices_place())),
         }
     }
 
@@ -98,8 +133,10 @@ impl Whale {
             .iter()
             .map(|station| Visit {
                 station: station.clone(),
+                // A replay begins at the beginning; its checkpoints come to the same in the end.
                 settled: checkpoints
                     .get(station.as_str())
+                    .filter(|_| run.replay.is_none())
                     .and_then(Day::from_checkpoint),
                 days: None,
             })
@@ -107,10 +144,12 @@ impl Whale {
         visits.sort_by(|a, b| (a.settled, &a.station).cmp(&(b.settled, &b.station)));
         let wanted_again = hours_by_station(open.keys());
         let queue = Queue::new(visits);
-        let workers = (0..self.config.politeness().parallel.max(1)).map(|_| async {
+        let workers = (0..self.api.parallel()).map(|_| async {
             while let Some(visit) = queue.next(run) {
                 let again = wanted_again.get(&visit.station);
+                let interrupted = visit.clone();
                 match self.visit(run, visit, again, sink).await {
+                    Err(InputError::Interrupted) => queue.put_back(interrupted),
                     Ok(Some(unfinished)) => {
                         queue.succeeded();
                         queue.put_back(unfinished);
@@ -119,7 +158,7 @@ impl Whale {
                     Err(InputError::Unreachable { place, problem }) => {
                         warn!(source = %self.origin.source, place, problem, "station left for the next run");
                         run.counters.add("stations_unreachable", 1);
-                        self.note_failure(&queue, place, problem).await;
+                        self.note_failure(run, &queue, place, problem).await;
                     }
                     Err(error) => return Err(error),
                 }
@@ -138,7 +177,7 @@ impl Whale {
         again: Option<&Vec<(Day, HourNumber)>>,
         sink: &Sink<'_>,
     ) -> Result<Option<Visit>, InputError> {
-        let mut found = Harvested::default();
+        let mut found = Batch::default();
         let read = self.read_next_day(run, &mut visit, again, &mut found).await;
         // What was read before a failure is kept; the checkpoint only comes with a whole day.
         sink.take(found).await?;
@@ -152,7 +191,7 @@ impl Whale {
         run: &Run,
         visit: &mut Visit,
         again: Option<&Vec<(Day, HourNumber)>>,
-        found: &mut Harvested,
+        found: &mut Batch,
     ) -> Result<(), InputError> {
         let settled = visit.settled;
         let mut days = if let Some(days) = visit.days.take() {
@@ -161,10 +200,10 @@ impl Whale {
             // Quarantined hours of settled days; those of later days are asked for with their day.
             for (day, hour) in again.into_iter().flatten() {
                 if settled.is_some_and(|settled| *day < settled) {
-                    self.fetch(&visit.station, *day, *hour, found).await?;
+                    self.fetch(run, &visit.station, *day, *hour, found).await?;
                 }
             }
-            let mut days = self.list_days(&visit.station, found).await?;
+            let mut days = self.list_days(run, &visit.station, found).await?;
             days.retain(|day| settled.is_none_or(|settled| *day >= settled));
             days
         };
@@ -184,11 +223,12 @@ impl Whale {
 
     async fn list_days(
         &self,
+        run: &Run,
         station: &StationId,
-        found: &mut Harvested,
+        found: &mut Batch,
     ) -> Result<VecDeque<Day>, InputError> {
         let place = Api::days_place(station);
-        let listed = self.api.days(station).await;
+        let listed = self.api.days(run, station).await;
         Ok(self
             .understood(listed, &place, station, found)?
             .unwrap_or_default()
@@ -201,10 +241,10 @@ impl Whale {
         run: &Run,
         station: &StationId,
         day: Day,
-        found: &mut Harvested,
+        found: &mut Batch,
     ) -> Result<(), InputError> {
         let place = Api::hours_place(station, day);
-        let listed = self.api.hours(station, day).await;
+        let listed = self.api.hours(run, station, day).await;
         let listed = self
             .understood(listed, &place, station, found)?
             .unwrap_or_default();
@@ -218,25 +258,27 @@ impl Whale {
             if let Some(hour) = day.hour(number) {
                 let end = hour.period().end;
                 let is_complete = end + self.config.grace <= now;
-                let may_have_changed = now.duration_since(end) < self.config.recheck;
+                let may_have_changed =
+                    now.duration_since(end) < self.config.recheck || run.replays(station, hour);
                 if !is_complete || (stored.contains(&hour) && !may_have_changed) {
                     continue;
                 }
             }
-            self.fetch(station, day, number, found).await?;
+            self.fetch(run, station, day, number, found).await?;
         }
         Ok(())
     }
 
     async fn fetch(
         &self,
+        run: &Run,
         station: &StationId,
         day: Day,
         number: HourNumber,
-        found: &mut Harvested,
+        found: &mut Batch,
     ) -> Result<(), InputError> {
         let place = Api::hour_place(station, day, number);
-        let body = match self.api.hour(station, day, number).await {
+        let body = match self.api.hour(run, station, day, number).await {
             Ok(body) => body,
             // Listed but not there: kept in quarantine, so that it is seen and stays wanted.
             Err(error @ (FetchError::Refused(_) | FetchError::TooLarge(_))) => {
@@ -247,12 +289,7 @@ impl Whale {
                 found.set_aside(fault, &place, Some(station.clone()), Vec::new());
                 return Ok(());
             }
-            Err(error) => {
-                return Err(InputError::Unreachable {
-                    place,
-                    problem: error.to_string(),
-                });
-            }
+            Err(error) => return Err(error.at(place)),
         };
         let expected = day.hour(number);
         let task = tokio::task::spawn_blocking(move || (read_hour(&body), body));
@@ -275,10 +312,13 @@ impl Whale {
         listing: Result<T, ApiError>,
         place: &str,
         station: &StationId,
-        found: &mut Harvested,
+        found: &mut Batch,
     ) -> Result<Option<T>, InputError> {
         match listing {
-            Ok(listing) => Ok(Some(listing)),
+            Ok(listing) => {
+                found.understood.push(place.to_owned());
+                Ok(Some(listing))
+            }
             Err(ApiError::NotUnderstood { detail, body }) => {
                 let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
                 found.set_aside(fault, place, Some(station.clone()), body);
@@ -286,10 +326,7 @@ impl Whale {
             }
             // A station without recorded hours has no listing.
             Err(ApiError::Fetch(FetchError::Refused(StatusCode::NOT_FOUND))) => Ok(None),
-            Err(ApiError::Fetch(error)) => Err(InputError::Unreachable {
-                place: place.to_owned(),
-                problem: error.to_string(),
-            }),
+            Err(ApiError::Fetch(error)) => Err(error.at(place)),
         }
     }
 
@@ -301,14 +338,15 @@ impl Whale {
         sink: &Sink<'_>,
     ) -> Result<Outcome, InputError> {
         let queue = Queue::new(stations.to_vec());
-        let workers = (0..self.config.politeness().parallel.max(1)).map(|_| async {
-            let mut found = Harvested::default();
+        let workers = (0..self.api.parallel()).map(|_| async {
+            let mut found = Batch::default();
             while let Some(station) = queue.next(run) {
-                match self.fetch_last(&station, &mut found).await {
+                match self.fetch_last(run, &station, &mut found).await {
                     Ok(()) => queue.succeeded(),
+                    Err(InputError::Interrupted) => queue.put_back(station),
                     Err(InputError::Unreachable { place, problem }) => {
                         warn!(source = %self.origin.source, place, problem, "last value not read");
-                        self.note_failure(&queue, place, problem).await;
+                        self.note_failure(run, &queue, place, problem).await;
                     }
                     Err(error) => return Err(error),
                 }
@@ -316,7 +354,7 @@ impl Whale {
                     sink.take(std::mem::take(&mut found)).await?;
                 }
             }
-            sink.take(found).await.map_err(InputError::from)
+            sink.take(found).await
         });
         futures::future::try_join_all(workers).await?;
         queue.outcome(run)
@@ -326,11 +364,11 @@ impl Whale {
     ///
     /// So a source that is down is not asked for every station, and some broken stations, which
     /// come first in every run, never keep the others from their turn.
-    async fn note_failure<T>(&self, queue: &Queue<T>, place: String, problem: String) {
+    async fn note_failure<T>(&self, run: &Run, queue: &Queue<T>, place: String, problem: String) {
         if !queue.failed(place, problem) {
             return;
         }
-        match self.api.devices().await {
+        match self.api.devices(run).await {
             Err(ApiError::Fetch(error)) => {
                 warn!(source = %self.origin.source, %error, "source no longer answers");
                 queue.give_up();
@@ -341,19 +379,15 @@ impl Whale {
 
     async fn fetch_last(
         &self,
+        run: &Run,
         station: &StationId,
-        found: &mut Harvested,
+        found: &mut Batch,
     ) -> Result<(), InputError> {
         let place = Api::last_place(station);
-        let body = match self.api.last(station).await {
+        let body = match self.api.last(run, station).await {
             Ok(body) => body,
             Err(FetchError::Refused(StatusCode::NOT_FOUND)) => return Ok(()),
-            Err(error) => {
-                return Err(InputError::Unreachable {
-                    place,
-                    problem: error.to_string(),
-                });
-            }
+            Err(error) => return Err(error.at(place)),
         };
         let read =
             text(&body).and_then(|text| RawRecord::from_last_sample(text, station, STATION_TYPE));
@@ -361,7 +395,7 @@ impl Whale {
             Ok(record) => {
                 found
                     .snapshots
-                    .push(smartem_store::ReceivedRecord { record, place });
+                    .push(smartem_store::ReceivedRecord::whole(record, place));
             }
             Err(fault) => found.set_aside(fault, &place, Some(station.clone()), body),
         }
@@ -381,8 +415,8 @@ impl Input for Whale {
         intent: Intent,
         sink: &Sink<'_>,
     ) -> Result<Outcome, InputError> {
-        let mut found = Harvested::default();
-        let stations = self.stations(&mut found).await?;
+        let mut found = Batch::default();
+        let stations = self.stations(run, &mut found).await?;
         sink.take(found).await?;
         if intent.wants_history() {
             let outcome = self.read_history(run, &stations, sink).await?;
@@ -395,6 +429,7 @@ impl Input for Whale {
 }
 
 /// A station on its way through its days.
+#[derive(Clone)]
 struct Visit {
     station: StationId,
     /// All hours before this day are in the store.

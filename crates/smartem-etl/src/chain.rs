@@ -2,13 +2,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use smartem_model::raw::RawRecord;
-use smartem_model::{Quarantine, StationId};
 use smartem_refine::{Catalogue, ModelSet, StationFacts, refine};
-use smartem_store::{Intake, LastIntake, LastItem, Quarantined, ReceivedRecord, Store, StoreError};
+use smartem_store::{Intake, LastIntake, LastItem, ReceivedRecord, Store, StoreError};
 use tracing::{info, warn};
 
-use crate::process::{Outcome, Process, ProcessError, Run};
+use crate::batch::Batch;
+use crate::process::{Counters, Outcome, Process, ProcessError, Run};
 
 /// Where raw records come from: one configured source of a harvester.
 ///
@@ -71,35 +70,70 @@ pub enum InputError {
         /// What went wrong, in words.
         problem: String,
     },
+    /// An output of the chain could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The run is to end; what was read before is committed.
+    #[error("the run ended before all was read")]
+    Interrupted,
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A batch from an input.
-#[derive(Debug, Default)]
-pub struct Harvested {
-    /// Records of completed hours.
-    pub hours: Vec<ReceivedRecord>,
-    /// Newest values, as snapshot records.
-    pub snapshots: Vec<ReceivedRecord>,
-    /// Bodies that could not be understood.
-    pub quarantined: Vec<Quarantined>,
-    /// How far the input got, by partition; moved together with the hours.
-    pub checkpoints: Vec<(String, Value)>,
+/// What becomes of a batch between input and outputs. A filter does no I/O and keeps nothing.
+pub trait Filter: Send + Sync {
+    /// Changes the batch; what it drops it counts.
+    fn apply(&self, batch: &mut Batch, counters: &Counters);
 }
 
-/// Takes batches into the store on behalf of a source.
+/// Where a chain writes outside the store.
+///
+/// Writing the same batch again must leave the same: after a kill the last batch comes again.
+#[async_trait]
+pub trait Output: Send + Sync {
+    /// Writes a batch; when this returns the other side has acknowledged all of it.
+    ///
+    /// What the other side refuses for good is set aside in the batch, and nothing else is held up.
+    async fn write(&self, run: &Run, batch: &mut Batch) -> Result<(), OutputError>;
+}
+
+/// An output that could not take a batch; it comes again with the next run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// The other side did not answer, or said to come back later.
+    #[error("writing to {place}: {problem}")]
+    Unreachable {
+        /// The URL.
+        place: String,
+        /// What went wrong, in words.
+        problem: String,
+    },
+    /// The run is to end before the other side answered.
+    #[error("the run ended before all was written")]
+    Interrupted,
+}
+
+/// Takes batches on behalf of a source through filters and outputs.
+///
+/// Outputs outside the store come first; the store takes its part and the checkpoints in one
+/// transaction after they have acknowledged. So a batch may be written twice outside, never less.
 pub struct Sink<'a> {
     run: &'a Run,
     origin: &'a Origin,
-    catalogue: &'a Catalogue,
-    models: &'a ModelSet,
+    chain: &'a Chain,
 }
 
 impl Sink<'_> {
-    /// Commits a batch; when this returns, the batch is durable.
-    pub async fn take(&self, batch: Harvested) -> Result<(), StoreError> {
+    /// Takes a batch; when this returns, it is durable with every output.
+    pub async fn take(&self, mut batch: Batch) -> Result<(), InputError> {
+        for filter in &self.chain.filters {
+            filter.apply(&mut batch, &self.run.counters);
+        }
+        for output in &self.chain.outputs {
+            output.write(self.run, &mut batch).await?;
+        }
         for bad in &batch.quarantined {
             warn!(
                 source = %self.origin.source, place = %bad.place, reason = %bad.reason, detail = %bad.detail,
@@ -109,25 +143,29 @@ impl Sink<'_> {
                 .counters
                 .add_labelled("quarantined", bad.reason.as_str(), 1);
         }
-        self.take_last(batch.snapshots).await?;
-        self.take_hours(batch.hours, batch.quarantined, batch.checkpoints)
-            .await?;
+        if self.chain.store.last {
+            let snapshots = std::mem::take(&mut batch.snapshots);
+            self.take_last(snapshots).await?;
+        }
+        if !self.chain.store.raw {
+            batch.hours.clear();
+        }
+        self.take_hours(batch).await?;
         self.run.show_progress();
         Ok(())
     }
 
-    async fn take_hours(
-        &self,
-        records: Vec<ReceivedRecord>,
-        quarantined: Vec<Quarantined>,
-        checkpoints: Vec<(String, Value)>,
-    ) -> Result<(), StoreError> {
-        if records.is_empty() && quarantined.is_empty() && checkpoints.is_empty() {
+    async fn take_hours(&self, batch: Batch) -> Result<(), StoreError> {
+        let nothing = batch.hours.is_empty()
+            && batch.quarantined.is_empty()
+            && batch.understood.is_empty()
+            && batch.checkpoints.is_empty();
+        if nothing {
             return Ok(());
         }
         let counters = &self.run.counters;
-        counters.add("records_read", records.len() as u64);
-        counters.add("values_read", records.iter().map(values).sum());
+        counters.add("records_read", batch.hours.len() as u64);
+        counters.add("values_read", batch.hours.iter().map(values).sum());
         let report = self
             .run
             .store
@@ -137,9 +175,10 @@ impl Sink<'_> {
                 network: self.origin.network.clone(),
                 project: self.origin.project.clone(),
                 now: self.run.now(),
-                records,
-                quarantined,
-                checkpoints,
+                records: batch.hours,
+                quarantined: batch.quarantined,
+                understood: batch.understood,
+                checkpoints: batch.checkpoints,
             })
             .await?;
         counters.add("records_new", report.new);
@@ -152,9 +191,9 @@ impl Sink<'_> {
     /// Refines newest values as snapshots (R11) and keeps them as last values.
     async fn take_last(&self, snapshots: Vec<ReceivedRecord>) -> Result<(), StoreError> {
         let mut items = Vec::with_capacity(snapshots.len());
-        for ReceivedRecord { record, place } in snapshots {
+        for ReceivedRecord { record, place, .. } in snapshots {
             let known = self.run.store.snapshot_facts(&record.station).await?;
-            let Some(definition) = self.catalogue.get(&record.station_type) else {
+            let Some(definition) = self.chain.catalogue.get(&record.station_type) else {
                 continue;
             };
             let facts = StationFacts {
@@ -169,7 +208,7 @@ impl Sink<'_> {
             let refined = refine(
                 &record,
                 definition,
-                self.models,
+                &self.chain.models,
                 &state.unwrap_or(Value::Null),
                 &facts,
                 None,
@@ -227,73 +266,73 @@ fn values(received: &ReceivedRecord) -> u64 {
     present.sum::<usize>() as u64
 }
 
-/// A body that failed a rule, ready for quarantine.
-impl Harvested {
-    /// Sets a body aside.
-    pub fn set_aside(
-        &mut self,
-        quarantine: Quarantine,
-        place: &str,
-        station: Option<StationId>,
-        body: Vec<u8>,
-    ) {
-        self.quarantined.push(Quarantined {
-            station,
-            place: place.to_owned(),
-            reason: quarantine.reason,
-            detail: quarantine.detail,
-            body,
-        });
-    }
-
-    /// Reads a body as the record of an hour or sets it aside.
-    pub fn push_hour(
-        &mut self,
-        read: Result<RawRecord, Quarantine>,
-        place: &str,
-        station: &StationId,
-        body: Vec<u8>,
-    ) {
-        match read {
-            Ok(record) => self.hours.push(ReceivedRecord {
-                record,
-                place: place.to_owned(),
-            }),
-            Err(quarantine) => self.set_aside(quarantine, place, Some(station.clone()), body),
-        }
-    }
-}
-
-/// The process of a harvester: its sources one after the other, into the store.
-pub struct Harvest {
+/// A process of the form `input | filters | outputs`: its sources one after the other.
+pub struct Chain {
     name: String,
     inputs: Vec<Box<dyn Input>>,
     intent: Intent,
+    filters: Vec<Box<dyn Filter>>,
+    outputs: Vec<Box<dyn Output>>,
+    store: StoreOutputs,
     catalogue: Arc<Catalogue>,
     models: Arc<ModelSet>,
 }
 
-impl Harvest {
-    /// A process of this name over these sources.
+/// What of a batch goes into the store; its checkpoints and what is set aside always do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreOutputs {
+    /// Station-hours (`store.raw`).
+    pub raw: bool,
+    /// Newest values (`store.last`).
+    pub last: bool,
+}
+
+impl StoreOutputs {
+    /// What sources must be asked for; `None` when the store takes nothing.
+    fn intent(self) -> Option<Intent> {
+        match (self.raw, self.last) {
+            (true, true) => Some(Intent::HistoryAndLast),
+            (true, false) => Some(Intent::History),
+            (false, true) => Some(Intent::Last),
+            (false, false) => None,
+        }
+    }
+}
+
+impl Chain {
+    /// A process of this name over these sources into the store.
     pub fn new(
         name: &str,
         inputs: Vec<Box<dyn Input>>,
-        intent: Intent,
+        store: StoreOutputs,
         catalogue: Arc<Catalogue>,
         models: Arc<ModelSet>,
     ) -> Self {
         Self {
             name: name.to_owned(),
             inputs,
-            intent,
+            intent: store.intent().unwrap_or(Intent::History),
+            filters: Vec::new(),
+            outputs: Vec::new(),
+            store,
             catalogue,
             models,
+        }
+    }
+
+    /// With filters, applied in this order, and outputs outside the store.
+    #[must_use]
+    pub fn through(self, filters: Vec<Box<dyn Filter>>, outputs: Vec<Box<dyn Output>>) -> Self {
+        Self {
+            filters,
+            outputs,
+            ..self
         }
     }
 }
 
 #[async_trait]
-impl Process for Harvest {
+impl Process for Chain {
     fn name(&self) -> &str {
         &self.name
     }
@@ -306,19 +345,25 @@ impl Process for Harvest {
                 outcomes.push(outcome);
                 break;
             }
+            let origin = input.origin();
             let sink = Sink {
                 run,
-                origin: input.origin(),
-                catalogue: &self.catalogue,
-                models: &self.models,
+                origin,
+                chain: self,
+            };
+            let unreachable = |error: &dyn std::error::Error| {
+                warn!(process = %run.process, source = %origin.source, %error, "source unreachable");
+                run.counters
+                    .add_labelled("sources_unreachable", &origin.source, 1);
             };
             match input.read(run, self.intent, &sink).await {
                 Ok(outcome) => outcomes.push(outcome),
                 Err(InputError::Store(error)) => return Err(error.into()),
-                Err(error @ InputError::Unreachable { .. }) => {
-                    warn!(process = %run.process, source = %input.origin().source, %error, "source unreachable");
-                    run.counters
-                        .add_labelled("sources_unreachable", &input.origin().source, 1);
+                Err(InputError::Interrupted | InputError::Output(OutputError::Interrupted)) => {
+                    outcomes.push(run.should_end().unwrap_or(Outcome::Stopped));
+                }
+                Err(error) => {
+                    unreachable(&error);
                     outcomes.push(Outcome::Unreachable);
                 }
             }

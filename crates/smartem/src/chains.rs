@@ -1,0 +1,166 @@
+//! Chains: from the declaration of a process in the configuration to its parts.
+
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use smartem_etl::{Chain, Filter, Input, Output, Process, Registry, Site, StoreOutputs};
+
+use crate::config::{ConfigError, ProcessConfig};
+use crate::platform::{self, Platform};
+
+/// Input of the refiner and of other chains over what the store holds.
+const STORE_RAW: &str = "store.raw";
+/// Output into the store: station-hours.
+const RAW: &str = "store.raw";
+/// Output into the store: newest values.
+const LAST: &str = "store.last";
+/// Output into the store: refined values.
+const OBSERVATIONS: &str = "store.observations";
+/// The input that reads the newest values of the sources of other processes.
+const SOURCES_OF: &str = "last";
+/// The filter that makes observations of station-hours.
+const REFINE: &str = "refine";
+
+/// All kinds of inputs, filters and outputs.
+pub(crate) fn registry() -> Registry {
+    Registry::default().input(smartem_collect::harvest::whale::kind())
+}
+
+/// Builds the process of this declaration.
+pub(crate) fn build(
+    platform: &Platform,
+    name: &str,
+    process: &ProcessConfig,
+) -> anyhow::Result<Box<dyn Process>> {
+    if let Some(stray) = process.stray() {
+        return Err(refused(format!(
+            "`{stray}` is no setting and none of its parts; a process has `input`, `filter`, \
+             `output`, `schedule`, `time_zone`, `budget`, `sources_of`, `source`, and a table of \
+             settings for each of its parts"
+        )));
+    }
+    if process.output.iter().any(|output| output == OBSERVATIONS) {
+        return refiner(platform, process);
+    }
+    let parts = Parts {
+        platform,
+        registry: registry(),
+        site: Site {
+            process: name.to_owned(),
+            folder: platform.config.folder().to_owned(),
+            catalogue: platform.catalogue.clone(),
+            vocabulary: Arc::new(platform::vocabulary()?),
+        },
+    };
+    let store = StoreOutputs {
+        raw: process.output.iter().any(|output| output == RAW),
+        last: process.output.iter().any(|output| output == LAST),
+    };
+    if process.output.is_empty() {
+        return Err(refused("no `output`".to_owned()));
+    }
+    let inputs = parts.inputs(process)?;
+    let (catalogue, models) = (platform.catalogue.clone(), platform.models.clone());
+    let chain = Chain::new(name, inputs, store, catalogue, models);
+    Ok(Box::new(
+        chain.through(parts.filters(process)?, parts.outputs(process)?),
+    ))
+}
+
+/// The refiner reads what is marked in the store and hands on state from hour to hour: it is a
+/// process of its own, declared like a chain.
+fn refiner(platform: &Platform, process: &ProcessConfig) -> anyhow::Result<Box<dyn Process>> {
+    let is_refiner = process.input == STORE_RAW
+        && process.output == [OBSERVATIONS]
+        && (process.filter.is_empty() || process.filter == [REFINE]);
+    if is_refiner {
+        Ok(Box::new(platform.refiner()))
+    } else {
+        Err(refused(format!(
+            "the output `{OBSERVATIONS}` needs `input = \"{STORE_RAW}\"`, `filter = [\"{REFINE}\"]` \
+             and no other output"
+        )))
+    }
+}
+
+/// Builds the parts of one process.
+struct Parts<'a> {
+    platform: &'a Platform,
+    registry: Registry,
+    site: Site,
+}
+
+impl Parts<'_> {
+    fn inputs(&self, process: &ProcessConfig) -> anyhow::Result<Vec<Box<dyn Input>>> {
+        if process.input == SOURCES_OF {
+            let mut inputs = Vec::new();
+            for other in &process.sources_of {
+                let (_, other) = self.platform.config.process(other)?;
+                inputs.extend(self.inputs(other)?);
+            }
+            return Ok(inputs);
+        }
+        let known = &self.registry.inputs;
+        let kind = known.get(process.input.as_str()).ok_or_else(|| {
+            let others = [SOURCES_OF, STORE_RAW].into_iter();
+            unknown("input", &process.input, known.keys().copied().chain(others))
+        })?;
+        let sources = process.source.iter();
+        let build = |settings: &toml::Table| {
+            let built = kind.build(settings.clone(), &self.site);
+            built.map_err(|error| {
+                let name = settings.get("name").and_then(toml::Value::as_str);
+                let of = name.map_or_else(String::new, |name| format!("source `{name}`: "));
+                refused(format!("{of}{error}"))
+            })
+        };
+        sources.map(build).collect()
+    }
+
+    fn filters(&self, process: &ProcessConfig) -> anyhow::Result<Vec<Box<dyn Filter>>> {
+        let known = &self.registry.filters;
+        let build = |part: &String| {
+            let kind = known
+                .get(part.as_str())
+                .ok_or_else(|| unknown("filter", part, known.keys().copied().chain([REFINE])))?;
+            let built = kind.build(process.settings_of(part)?, &self.site);
+            built.map_err(|error| refused(format!("`{part}`: {error}")))
+        };
+        process.filter.iter().map(build).collect()
+    }
+
+    fn outputs(&self, process: &ProcessConfig) -> anyhow::Result<Vec<Box<dyn Output>>> {
+        let known = &self.registry.outputs;
+        let outside = process
+            .output
+            .iter()
+            .filter(|output| *output != RAW && *output != LAST);
+        let build = |part: &String| {
+            let kind = known.get(part.as_str()).ok_or_else(|| {
+                let others = [RAW, LAST, OBSERVATIONS].into_iter();
+                unknown("output", part, known.keys().copied().chain(others))
+            })?;
+            let built = kind.build(process.settings_of(part)?, &self.site);
+            built.map_err(|error| refused(format!("`{part}`: {error}")))
+        };
+        outside.map(build).collect()
+    }
+}
+
+fn unknown<'a>(
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> anyhow::Error {
+    let mut names: Vec<&str> = known.collect();
+    names.sort_unstable();
+    let names = names.join("`, `");
+    refused(match name {
+        "" => format!("no `{what}`; it can be `{names}`"),
+        _ => format!("there is no {what} `{name}`; it can be `{names}`"),
+    })
+}
+
+fn refused(problem: String) -> anyhow::Error {
+    anyhow!(ConfigError(problem))
+}
