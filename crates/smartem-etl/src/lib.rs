@@ -15,6 +15,7 @@ mod batch;
 mod chain;
 mod component;
 mod process;
+mod progress;
 mod refiner;
 mod schedule;
 pub mod select;
@@ -28,5 +29,6 @@ pub use component::{About, Kind, Registry, Setting, SettingsError, Site};
 pub use process::{
     Clock, Counters, ExitCode, Outcome, Process, ProcessError, Run, RunReport, run_once,
 };
+pub use progress::terminal;
 pub use refiner::{Refiner, RefinerSettings, growing};
 pub use schedule::{Schedule, ScheduleError, Scheduler};

@@ -117,6 +117,7 @@ impl Refiner {
                 hours,
             })
             .await?;
+        run.advance(report.committed);
         run.counters.add("records_refined", report.committed);
         run.counters.add("records_overtaken", report.stale);
         run.counters
@@ -140,6 +141,7 @@ impl Process for Refiner {
             info!(hours = marked, "marked to be refined again");
             run.show_progress();
         }
+        run.set_goal(run.store.progress(growing(run.now())).await?.waiting);
         loop {
             let stations = run
                 .store

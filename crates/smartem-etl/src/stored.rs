@@ -236,6 +236,7 @@ impl Input for Stored {
             Some(position) if !is_replay => mark_of(position),
             _ => ChangeMark::START,
         };
+        run.set_goal(run.store.changes_waiting(self.of, after).await?);
         loop {
             if let Some(outcome) = run.should_end() {
                 return Ok(outcome);
@@ -248,6 +249,7 @@ impl Input for Stored {
                 batch.checkpoints.push((PARTITION.to_owned(), position));
             }
             sink.take(batch).await?;
+            run.advance(progress.hours as u64);
             after = progress.mark;
             if !progress.more {
                 return Ok(Outcome::Done);

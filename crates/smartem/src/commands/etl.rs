@@ -50,7 +50,9 @@ async fn run_process(config: Config, args: &EtlRun) -> anyhow::Result<ExitCode> 
     }
     let stop = signals::stop_token()?;
     let clock = args.now.map_or_else(clock::system, clock::fixed);
-    let run = Run::new(process.name(), store, clock, budget, stop).replaying(selection);
+    let run = Run::new(process.name(), store, clock, budget, stop)
+        .replaying(selection)
+        .with_progress();
     let report = run_once(process.as_ref(), run).await;
     output::line(&report.summary);
     if let Some(waits) = chains::unconfigured_output(declared)? {

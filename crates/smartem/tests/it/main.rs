@@ -1,6 +1,7 @@
 //! Black-box tests: the real binary, real connections, a store in a folder of its own.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first fault")]
 
+mod backlog;
 mod commands;
 mod faults;
 mod harvest;
@@ -10,6 +11,7 @@ mod models;
 mod reference;
 mod replay;
 mod rooms;
+mod runs;
 mod services;
 mod support;
 mod tutorial;

@@ -6,7 +6,7 @@
 //! which answers go wrong, each run perhaps killed, and then once more over a good line.
 
 mod sources;
-mod stage;
+pub(crate) mod stage;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
