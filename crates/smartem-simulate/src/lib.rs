@@ -1,13 +1,14 @@
 //! The outside world, played by a program: a city of sensor boxes that answers like a real data collector.
 //!
 //! Demonstrations, tests and load measurements need stations that send data, with known truth behind it. This
-//! crate has two such worlds and one server that shows them:
+//! crate has such worlds and servers that show them:
 //!
 //! - [`city::City`]: a simulated city around Nijmegen. For each station and moment there is a physically sensible
 //!   [`Truth`](city::Truth) (weather, gases, particles, noise), and a Josene box ([`josene`]) that reports it in
 //!   its own raw integers, with offsets, drift, noise, gaps and glitches. Everything is a pure function of seed,
 //!   station and time: any hour can be made alone, in any order, and has the same bytes each time.
 //! - [`recorded::Recorded`]: a folder of recorded answers, served byte for byte, broken ones included.
+//! - [`timeseries`]: the Timeseries REST API of 52North over [`instruments`], a small network of stations.
 //! - [`whale::router`]: the Raw Sensor ("Whale") API v1.1 below `/sensors/v1` over either [`whale::World`].
 //!
 //! ```
@@ -29,6 +30,8 @@
 mod calendar;
 mod chance;
 pub mod city;
+pub mod instruments;
 pub mod josene;
 pub mod recorded;
+pub mod timeseries;
 pub mod whale;

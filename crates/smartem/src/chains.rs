@@ -23,7 +23,9 @@ const REFINE: &str = "refine";
 
 /// All kinds of inputs, filters and outputs.
 pub(crate) fn registry() -> Registry {
-    Registry::default().input(smartem_collect::harvest::whale::kind())
+    Registry::default()
+        .input(smartem_collect::harvest::rivm::kind())
+        .input(smartem_collect::harvest::whale::kind())
 }
 
 /// Builds the process of this declaration.

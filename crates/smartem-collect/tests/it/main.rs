@@ -1,5 +1,7 @@
 //! Harvesters against servers that behave and servers that do not.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first fault")]
 
+mod network;
 mod remote;
+mod timeseries;
 mod whale;
