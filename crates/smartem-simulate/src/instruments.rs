@@ -1,8 +1,8 @@
 //! A small network of stations, each with instruments that deliver series of values.
 //!
-//! The worlds of [`timeseries`](crate::timeseries) and of other modules
-//! are such networks. A value is a pure function of seed, station, instrument
-//! and time; whether it has arrived is one of the clock's time.
+//! The worlds of [`opensensemap`](crate::opensensemap), [`sensorthings`](crate::sensorthings) and
+//! [`timeseries`](crate::timeseries) are such networks. A value is a pure function of seed, station, instrument and
+//! time; whether it has arrived is one of the clock's time.
 
 use std::ops::RangeInclusive;
 

@@ -8,7 +8,8 @@
 //!   its own raw integers, with offsets, drift, noise, gaps and glitches. Everything is a pure function of seed,
 //!   station and time: any hour can be made alone, in any order, and has the same bytes each time.
 //! - [`recorded::Recorded`]: a folder of recorded answers, served byte for byte, broken ones included.
-//! - [`timeseries`]: the Timeseries REST API of 52North over [`instruments`], a small network of stations.
+//! - [`opensensemap`], [`sensorthings`], [`timeseries`]: the APIs of openSenseMap, of OGC SensorThings and of
+//!   52North's Timeseries over [`instruments`], a small network of stations.
 //! - [`whale::router`]: the Raw Sensor ("Whale") API v1.1 below `/sensors/v1` over either [`whale::World`].
 //!
 //! ```
@@ -32,6 +33,8 @@ mod chance;
 pub mod city;
 pub mod instruments;
 pub mod josene;
+pub mod opensensemap;
 pub mod recorded;
+pub mod sensorthings;
 pub mod timeseries;
 pub mod whale;

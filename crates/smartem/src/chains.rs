@@ -24,7 +24,9 @@ const REFINE: &str = "refine";
 /// All kinds of inputs, filters and outputs.
 pub(crate) fn registry() -> Registry {
     Registry::default()
+        .input(smartem_collect::harvest::opensensemap::kind())
         .input(smartem_collect::harvest::rivm::kind())
+        .input(smartem_collect::harvest::sensorthings::kind())
         .input(smartem_collect::harvest::whale::kind())
 }
 

@@ -188,12 +188,31 @@ impl<S> Visit<S> {
     }
 
     /// Notes that these hours are read; tells the checkpoints that follow.
-    fn settle(&mut self, read: &Range<Hour>, edges: Edges) -> Vec<(String, Value)> {
+    ///
+    /// `seen` is the last hour with a value of each series. What is known to end within the window is
+    /// settled up to there and no further: after a silence its next value may be of any time.
+    fn settle(
+        &mut self,
+        read: &Range<Hour>,
+        seen: &BTreeMap<usize, Hour>,
+        edges: Edges,
+    ) -> Vec<(String, Value)> {
         let mut checkpoints = Vec::new();
-        for progress in &mut self.series {
-            let is_behind = progress.is_wanted(edges) && progress.settled >= read.start;
-            let reached = read.end.min(edges.open).min(progress.end(edges));
-            if is_behind && reached > progress.settled {
+        for (i, progress) in self.series.iter_mut().enumerate() {
+            if !progress.is_wanted(edges) || progress.settled < read.start {
+                continue;
+            }
+            let ends_here = progress
+                .series
+                .newest
+                .is_some_and(|newest| newest < read.end);
+            let covered = if ends_here {
+                seen.get(&i).copied().and_then(after)
+            } else {
+                Some(read.end)
+            };
+            let reached = covered.map_or(progress.settled, |covered| covered.min(edges.open));
+            if reached > progress.settled {
                 progress.settled = reached;
                 let settled = reached.period().start.to_string();
                 let position = json!({"settled": settled, "station": self.station.id.as_str()});
@@ -358,6 +377,7 @@ impl<Source: SeriesSource> Walk<'_, Source> {
         .await;
         let mut found = Batch::default();
         let mut readings = Vec::new();
+        let mut seen = BTreeMap::new();
         let mut failed = Vec::new();
         let mut last_failure = None;
         for (i, answer) in asked.iter().zip(answers) {
@@ -366,6 +386,9 @@ impl<Source: SeriesSource> Walk<'_, Source> {
                     found
                         .understood
                         .push(self.source.place(&visit.series[*i].series));
+                    let last = values.iter().map(|reading| reading.hour);
+                    let last = last.filter(|hour| hours.contains(hour)).max();
+                    seen.extend(last.map(|hour| (*i, hour)));
                     readings.extend(values);
                 }
                 Err(SeriesError::Fetch {
@@ -390,7 +413,7 @@ impl<Source: SeriesSource> Walk<'_, Source> {
             };
             readings.retain(|reading| hours.contains(&reading.hour) && is_selected(reading.hour));
             push_hours(station, readings, standing, &mut found);
-            let checkpoints = visit.settle(&hours, self.edges);
+            let checkpoints = visit.settle(&hours, &seen, self.edges);
             if self.run.replay.is_none() {
                 found.checkpoints = checkpoints;
             }

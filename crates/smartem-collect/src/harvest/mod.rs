@@ -5,6 +5,7 @@
 
 mod hours;
 pub mod http;
+pub mod opensensemap;
 mod queue;
 pub mod rivm;
 pub mod sensorthings;

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first fault")]
 
 mod network;
+mod opensensemap;
 mod remote;
+mod sensorthings;
 mod timeseries;
 mod whale;

@@ -290,3 +290,22 @@ impl Network {
         all
     }
 }
+
+/// Tells the first difference, not everything.
+pub(crate) fn assert_same(found: &BTreeMap<String, String>, expected: &BTreeMap<String, String>) {
+    let missing: Vec<_> = expected
+        .keys()
+        .filter(|hour| !found.contains_key(*hour))
+        .collect();
+    let surplus: Vec<_> = found
+        .keys()
+        .filter(|hour| !expected.contains_key(*hour))
+        .collect();
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "missing {missing:?}, surplus {surplus:?}"
+    );
+    for (hour, text) in expected {
+        assert_eq!(&found[hour], text, "{hour}");
+    }
+}

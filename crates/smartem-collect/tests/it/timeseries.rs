@@ -8,7 +8,7 @@ use smartem_model::Hour;
 use smartem_simulate::timeseries::{World, router};
 use smartem_store::Selection;
 
-use crate::network::{Fault, HOURS, Network, at, station, vocabulary};
+use crate::network::{Fault, HOURS, Network, assert_same, at, station, vocabulary};
 
 const START: &str = "2026-11-01T00:00:00Z";
 const NOW: &str = "2026-11-20T12:40:00Z";
@@ -86,7 +86,7 @@ async fn what_is_stored_does_not_depend_on_when_and_how_often_it_was_read() {
     }
     assert!(stopped > 10, "{stopped}");
     network.run(input(config(&network)), HOURS).await;
-    assert_eq!(network.hours(from, to).await, at_once);
+    assert_same(&network.hours(from, to).await, &at_once);
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn a_replay_reads_the_hours_again_that_are_asked_for() {
         3,
         "{asked:?}"
     );
-    assert_eq!(network.hours(START, NOW).await, before);
+    assert_same(&network.hours(START, NOW).await, &before);
     assert_eq!(
         network
             .store

@@ -99,7 +99,9 @@ impl Api {
 
     /// An expanded list may be cut off with a link to its rest.
     async fn rest_of_datastreams(&self, run: &Run, thing: &mut Value) -> Result<(), ApiError> {
-        let link = thing.get("Datastreams@iot.nextLink").and_then(Value::as_str);
+        let link = thing
+            .get("Datastreams@iot.nextLink")
+            .and_then(Value::as_str);
         let Some(link) = link else {
             return Ok(());
         };
@@ -189,6 +191,7 @@ impl Api {
         let mut all = Vec::new();
         let mut seen = BTreeSet::new();
         let mut next = Some(first);
+        let mut previous = None;
         while let Some(url) = next {
             if !seen.insert(url.to_string()) || seen.len() > MOST_PAGES {
                 return Err(ApiError::NotUnderstood {
@@ -197,6 +200,18 @@ impl Api {
                 });
             }
             let (entities, link) = self.page(run, &url).await?;
+            // `$top` may be meant for all pages together: then there is more, and no link.
+            let is_full = top_of(&url).is_some_and(|top| top == entities.len());
+            let link = link.or_else(|| is_full.then(|| after(&url, entities.len())));
+            if is_full && previous == entities.first().cloned() {
+                return Err(ApiError::NotUnderstood {
+                    detail: "pages end at `$top` and `$skip` does not lead on: set `page` to the \
+                        most that the service gives"
+                        .to_owned(),
+                    body: url.to_string().into_bytes(),
+                });
+            }
+            previous = entities.first().cloned();
             all.extend(entities.into_iter().filter(|entity| keep(entity)));
             next = link;
         }
@@ -217,6 +232,30 @@ impl Api {
         };
         read(&body).map_err(|detail| ApiError::NotUnderstood { detail, body })
     }
+}
+
+fn parameter(url: &Url, wanted: &str) -> Option<usize> {
+    let mut all = url.query_pairs();
+    let found = all.find(|(name, _)| name == wanted)?;
+    found.1.parse().ok()
+}
+
+fn top_of(url: &Url) -> Option<usize> {
+    parameter(url, "$top")
+}
+
+/// The address of what comes after so many entities.
+fn after(url: &Url, count: usize) -> Url {
+    let skipped = parameter(url, "$skip").unwrap_or(0) + count;
+    let query = url.query().unwrap_or_default().split('&');
+    let kept: Vec<&str> = query
+        .filter(|part| {
+            !part.is_empty() && !part.starts_with("$skip=") && !part.starts_with("%24skip=")
+        })
+        .collect();
+    let mut next = url.clone();
+    next.set_query(Some(&format!("{}&$skip={skipped}", kept.join("&"))));
+    next
 }
 
 fn expand(with_newest: bool) -> String {
@@ -259,7 +298,9 @@ fn follow(from: &Url, link: &str) -> Result<Url, String> {
     if is_same_host && to.scheme() == "http" && to.set_scheme(from.scheme()).is_ok() {
         return Ok(to);
     }
-    Err(format!("`{link}` leads to another host, which is not followed"))
+    Err(format!(
+        "`{link}` leads to another host, which is not followed"
+    ))
 }
 
 #[cfg(test)]
@@ -275,7 +316,10 @@ mod tests {
         assert_eq!(to("Things?$top=2&$skip=2").unwrap(), next);
         assert_eq!(to("/v1.0/Things?$top=2&$skip=2").unwrap(), next);
         assert_eq!(to("http://host/v1.0/Things?$top=2&$skip=2").unwrap(), next);
-        for other in ["https://elsewhere/v1.0/Things", "https://host:8443/v1.0/Things"] {
+        for other in [
+            "https://elsewhere/v1.0/Things",
+            "https://host:8443/v1.0/Things",
+        ] {
             assert!(to(other).unwrap_err().contains("another host"), "{other}");
         }
     }
@@ -283,7 +327,10 @@ mod tests {
     #[test]
     fn queries_are_written_so_that_every_server_reads_them() {
         let mut url: Url = "https://host/v1.0/Things".parse().unwrap();
-        append(&mut url, &[("$filter", "a ge 1 and b eq 'x&y+'".to_owned())]);
+        append(
+            &mut url,
+            &[("$filter", "a ge 1 and b eq 'x&y+'".to_owned())],
+        );
         assert_eq!(
             url.as_str(),
             "https://host/v1.0/Things?$filter=a%20ge%201%20and%20b%20eq%20%27x%26y%2B%27"

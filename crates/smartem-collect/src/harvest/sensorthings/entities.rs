@@ -207,7 +207,10 @@ mod tests {
     #[test]
     fn observations_are_read_as_samen_meten_and_others_write_them() {
         let read = |time: &str, result: Value, stamp| {
-            let found = measured(&json!({"phenomenonTime": time, "result": result, "resultTime": null}), stamp);
+            let found = measured(
+                &json!({"phenomenonTime": time, "result": result, "resultTime": null}),
+                stamp,
+            );
             found.map(|m| (m.hour.to_string(), m.value, m.is_mean))
         };
         let hour = |text: &str| text.to_owned();
@@ -224,8 +227,14 @@ mod tests {
             read(interval, json!(1), Stamp::Instant),
             Ok((hour("2019-09-09 hour 10"), 1.0, true))
         );
-        assert_eq!(read("2019-09-09T00:00:00Z", json!(null), Stamp::Instant), Err("not_a_number"));
-        assert_eq!(read("yesterday", json!(1), Stamp::Instant), Err("invalid_time"));
+        assert_eq!(
+            read("2019-09-09T00:00:00Z", json!(null), Stamp::Instant),
+            Err("not_a_number")
+        );
+        assert_eq!(
+            read("yesterday", json!(1), Stamp::Instant),
+            Err("invalid_time")
+        );
     }
 
     #[test]
@@ -241,7 +250,10 @@ mod tests {
         for (property, indicator) in [
             ("PM2.5", Some("pm2_5")),
             ("http://example.org/def/observedProperty/NO2", Some("no2")),
-            ("http://qudt.org/vocab/quantitykind#RelativeHumidity", Some("humidity")),
+            (
+                "http://qudt.org/vocab/quantitykind#RelativeHumidity",
+                Some("humidity"),
+            ),
             ("Temp", Some("temperature")),
             ("Soil moisture", None),
         ] {
@@ -251,7 +263,8 @@ mod tests {
 
     #[test]
     fn the_recorded_answer_of_samen_meten_is_read_whole() {
-        let recorded = "../../../shared/samples/samenmeten-sta/Datastreams_2819_Observations_2019-09-09.json";
+        let recorded =
+            "../../../shared/samples/samenmeten-sta/Datastreams_2819_Observations_2019-09-09.json";
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(recorded);
         let Ok(text) = std::fs::read_to_string(path) else {
             eprintln!("skipped: no recorded answers here");

@@ -259,7 +259,10 @@ impl SeriesSource for SensorThings {
                 place,
                 fault: Quarantine::new(
                     QuarantineReason::MalformedRecord,
-                    format!("Observations from {} on: {detail}", hours.start.period().start),
+                    format!(
+                        "Observations from {} on: {detail}",
+                        hours.start.period().start
+                    ),
                 ),
                 body,
             }),
@@ -295,7 +298,8 @@ impl Input for SensorThings {
             let listed = self.listed(run, false, &mut found).await?;
             let mut stations = self.stations(run, listed.things, &mut found);
             let mut incomplete = listed.incomplete;
-            self.find_firsts(run, &mut stations, &mut incomplete, sink).await?;
+            self.find_firsts(run, &mut stations, &mut incomplete, sink)
+                .await?;
             sink.take(found).await?;
             let wanted = self.wanted();
             let outcome = harvest(self, run, stations, &incomplete, &wanted, sink).await?;
@@ -309,5 +313,8 @@ impl Input for SensorThings {
 
 /// Whether the answer is that there is no such thing.
 fn is_gone(error: &FetchError) -> bool {
-    matches!(error, FetchError::Refused(StatusCode::NOT_FOUND | StatusCode::GONE))
+    matches!(
+        error,
+        FetchError::Refused(StatusCode::NOT_FOUND | StatusCode::GONE)
+    )
 }

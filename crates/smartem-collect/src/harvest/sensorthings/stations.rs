@@ -174,7 +174,10 @@ impl SensorThings {
                 Some(Series {
                     key: datastream.id.clone(),
                     // Of a mean stamped at its end the hour before.
-                    first: datastream.span.and_then(|(first, _)| hour(first)).map(before),
+                    first: datastream
+                        .span
+                        .and_then(|(first, _)| hour(first))
+                        .map(before),
                     newest: datastream.span.and_then(|(_, newest)| hour(newest)),
                     ask: Ask {
                         stream: format!("{instrument}-{}", datastream.id.trim_matches('\'')),
@@ -257,7 +260,12 @@ impl SensorThings {
                     }
                     Err(error) => {
                         let source = &self.origin.source;
-                        warn!(source, datastream = key, ?error, "series left for the next run");
+                        warn!(
+                            source,
+                            datastream = key,
+                            ?error,
+                            "series left for the next run"
+                        );
                         run.counters.add("series_unreachable", 1);
                         incomplete.insert(station.id.clone());
                         None
