@@ -86,7 +86,7 @@ impl World {
         let sensors = (0..INSTRUMENTS.len()).map(|instrument| {
             let kind = INSTRUMENTS[instrument];
             // Micro sign or Greek letter, both are in use.
-            let unit = if site.number % 2 == 0 {
+            let unit = if site.number.is_multiple_of(2) {
                 kind.unit.replace('\u{b5}', "\u{3bc}")
             } else {
                 kind.unit.to_owned()
