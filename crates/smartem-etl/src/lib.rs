@@ -17,6 +17,8 @@ mod component;
 mod process;
 mod refiner;
 mod schedule;
+pub mod select;
+pub mod stored;
 
 pub use batch::{Batch, Row};
 pub use chain::{
@@ -26,5 +28,5 @@ pub use component::{About, Kind, Registry, Setting, SettingsError, Site};
 pub use process::{
     Clock, Counters, ExitCode, Outcome, Process, ProcessError, Run, RunReport, run_once,
 };
-pub use refiner::{Refiner, RefinerSettings};
+pub use refiner::{Refiner, RefinerSettings, growing};
 pub use schedule::{Schedule, ScheduleError, Scheduler};

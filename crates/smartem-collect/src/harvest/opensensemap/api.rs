@@ -29,6 +29,18 @@ pub(super) enum ApiError {
     NotUnderstood { detail: String, body: Vec<u8> },
 }
 
+impl ApiError {
+    /// Reads a document; one that is none of its kind was not understood.
+    pub(super) fn understand<T>(
+        read: impl Fn(&Value) -> Result<T, String>,
+    ) -> impl Fn(Value) -> Result<T, Self> {
+        move |document| {
+            read(&document)
+                .map_err(|detail| not_understood(&detail, document.to_string().into_bytes()))
+        }
+    }
+}
+
 /// A box with its sensors.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SenseBox {
@@ -292,7 +304,10 @@ mod tests {
             {"createdAt":"2023-02-27T06:00:16.013Z","value":"nan"}]"#;
         let found = values(body).unwrap();
         assert_eq!(found[0].value, Some(32.0));
-        assert_eq!(found[0].position.unwrap().lat, 51.9);
+        assert_eq!(
+            found[0].position.map(|at| (at.lon, at.lat)),
+            Some((7.6, 51.9))
+        );
         assert_eq!((found[1].value, found[1].position), (None, None));
         assert!(values(b"{}").is_err() && values(br#"[{"value":"1"}]"#).is_err());
     }

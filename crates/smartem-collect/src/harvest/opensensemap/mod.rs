@@ -20,7 +20,7 @@ pub use config::OpenSenseMapConfig;
 use titles::Key;
 
 use super::hours::{
-    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, snapshot,
+    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, resolve_entries, snapshot,
 };
 use super::http::{Client, ClientError, FetchError};
 
@@ -115,13 +115,11 @@ impl OpenSenseMap {
 
     /// The boxes wanted; what of them cannot be understood is set aside.
     async fn boxes(&self, run: &Run, found: &mut Batch) -> Result<Vec<SenseBox>, InputError> {
-        let entries = if self.config.boxes.is_empty() {
-            self.chosen(run, found).await?
-        } else {
-            self.named(run, found).await?
-        };
         let mut boxes = Vec::new();
-        for entry in entries {
+        if !self.config.boxes.is_empty() {
+            boxes = self.named(run, found).await?;
+        }
+        for entry in self.chosen(run, found).await? {
             match api::sense_box(&entry) {
                 Ok(one) => boxes.push(one),
                 Err(detail) => {
@@ -138,7 +136,11 @@ impl OpenSenseMap {
         Ok(boxes)
     }
 
+    /// The entries that the settings choose beside those that are named.
     async fn chosen(&self, run: &Run, found: &mut Batch) -> Result<Vec<Value>, InputError> {
+        if !self.config.boxes.is_empty() {
+            return Ok(Vec::new());
+        }
         let place = Api::boxes_place();
         match self.api.boxes(run, &self.config).await {
             Ok(entries) => {
@@ -154,17 +156,17 @@ impl OpenSenseMap {
         }
     }
 
-    async fn named(&self, run: &Run, found: &mut Batch) -> Result<Vec<Value>, InputError> {
+    async fn named(&self, run: &Run, found: &mut Batch) -> Result<Vec<SenseBox>, InputError> {
         let answers = self.config.boxes.iter().map(|id| self.api.one(run, id));
         let answers = futures::future::join_all(answers).await;
-        let mut entries = Vec::new();
+        let mut boxes = Vec::new();
         let mut last_failure = None;
         for (id, answer) in self.config.boxes.iter().zip(answers) {
             let place = Api::box_place(id);
-            match answer {
-                Ok(entry) => {
+            match answer.and_then(ApiError::understand(api::sense_box)) {
+                Ok(one) => {
                     found.understood.push(place);
-                    entries.push(entry);
+                    boxes.push(one);
                 }
                 Err(ApiError::NotUnderstood { detail, body }) => {
                     let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
@@ -181,8 +183,8 @@ impl OpenSenseMap {
             }
         }
         match last_failure {
-            Some(error) if entries.is_empty() && found.is_empty() => Err(error),
-            _ => Ok(entries),
+            Some(error) if boxes.is_empty() && found.is_empty() => Err(error),
+            _ => Ok(boxes),
         }
     }
 
@@ -217,7 +219,7 @@ impl OpenSenseMap {
             series.sort_by(|a, b| a.key.cmp(&b.key));
             stations.push(Station {
                 id,
-                station_type: STATION_TYPE.to_owned(),
+                type_name: STATION_TYPE.to_owned(),
                 series,
             });
         }
@@ -388,6 +390,7 @@ impl Input for OpenSenseMap {
     ) -> Result<Outcome, InputError> {
         let mut found = Batch::default();
         let boxes = self.boxes(run, &mut found).await?;
+        resolve_entries(sink, &self.origin, &Api::boxes_place(), &mut found).await?;
         let stations = self.stations(run, boxes);
         sink.take(found).await?;
         // Newest values came with the list, so they cost nothing now.

@@ -246,7 +246,7 @@ impl Timeseries {
             series.sort_by(|a, b| a.key.cmp(&b.key));
             Station {
                 id,
-                station_type: STATION_TYPE.to_owned(),
+                type_name: STATION_TYPE.to_owned(),
                 series,
             }
         });

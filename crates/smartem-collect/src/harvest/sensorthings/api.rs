@@ -201,9 +201,9 @@ impl Api {
             }
             let (entities, link) = self.page(run, &url).await?;
             // `$top` may be meant for all pages together: then there is more, and no link.
-            let is_full = top_of(&url).is_some_and(|top| top == entities.len());
-            let link = link.or_else(|| is_full.then(|| after(&url, entities.len())));
-            if is_full && previous == entities.first().cloned() {
+            let top = top_of(&url).filter(|top| entities.len() >= *top);
+            let is_again = top.is_some() && previous == entities.first().cloned();
+            if is_again && top == Some(entities.len()) {
                 return Err(ApiError::NotUnderstood {
                     detail: "pages end at `$top` and `$skip` does not lead on: set `page` to the \
                         most that the service gives"
@@ -211,6 +211,9 @@ impl Api {
                     body: url.to_string().into_bytes(),
                 });
             }
+            // A service that knows neither gives everything each time.
+            let rest = top.filter(|_| !is_again).map(|top| after(&url, top));
+            let link = link.or(rest);
             previous = entities.first().cloned();
             all.extend(entities.into_iter().filter(|entity| keep(entity)));
             next = link;

@@ -22,7 +22,7 @@ pub use config::{SensorThingsConfig, Stamp};
 use entities::{Datastream, Measured, measured};
 
 use super::hours::{
-    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, snapshot,
+    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, resolve_entries, snapshot,
 };
 use super::http::{Client, ClientError, FetchError, authorization, bearer};
 
@@ -298,7 +298,8 @@ impl Input for SensorThings {
             let listed = self.listed(run, false, &mut found).await?;
             let mut stations = self.stations(run, listed.things, &mut found);
             let mut incomplete = listed.incomplete;
-            self.find_firsts(run, &mut stations, &mut incomplete, sink)
+            resolve_entries(sink, &self.origin, &Api::things_place(), &mut found).await?;
+            self.find_firsts(run, &mut stations, &mut incomplete, &mut found, sink)
                 .await?;
             sink.take(found).await?;
             let wanted = self.wanted();

@@ -28,16 +28,14 @@ impl SensorThings {
         with_newest: bool,
         found: &mut Batch,
     ) -> Result<Listed, InputError> {
-        let entities = if self.config.things.is_empty() {
-            self.all_things(run, with_newest, found).await?
-        } else {
-            self.named_things(run, with_newest, found).await?
-        };
         let mut listed = Listed {
             things: Vec::new(),
             incomplete: BTreeSet::new(),
         };
-        for entity in entities {
+        if !self.config.things.is_empty() {
+            listed.things = self.named_things(run, with_newest, found).await?;
+        }
+        for entity in self.all_things(run, with_newest, found).await? {
             match entities::thing(&entity) {
                 Ok(thing) => listed.things.push(thing),
                 Err(detail) => {
@@ -53,12 +51,16 @@ impl SensorThings {
         Ok(listed)
     }
 
+    /// The entities that the filter lets through, where none are named.
     async fn all_things(
         &self,
         run: &Run,
         with_newest: bool,
         found: &mut Batch,
     ) -> Result<Vec<Value>, InputError> {
+        if !self.config.things.is_empty() {
+            return Ok(Vec::new());
+        }
         let place = Api::things_place();
         let filter = self.config.filter.as_deref();
         match self.api.things(run, filter, with_newest).await {
@@ -80,18 +82,18 @@ impl SensorThings {
         run: &Run,
         with_newest: bool,
         found: &mut Batch,
-    ) -> Result<Vec<Value>, InputError> {
+    ) -> Result<Vec<Thing>, InputError> {
         let ids: Vec<String> = self.config.things.iter().map(|id| in_address(id)).collect();
         let answers = ids.iter().map(|id| self.api.thing(run, id, with_newest));
         let answers = futures::future::join_all(answers).await;
-        let mut entities = Vec::new();
+        let mut things = Vec::new();
         let mut last_failure = None;
         for (id, answer) in ids.iter().zip(answers) {
             let place = Api::thing_place(id);
-            match answer {
-                Ok(entity) => {
+            match answer.and_then(|entity| understood(&entity)) {
+                Ok(thing) => {
                     found.understood.push(place);
-                    entities.push(entity);
+                    things.push(thing);
                 }
                 Err(ApiError::NotUnderstood { detail, body }) => {
                     let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
@@ -109,8 +111,8 @@ impl SensorThings {
             }
         }
         match last_failure {
-            Some(error) if entities.is_empty() => Err(error),
-            _ => Ok(entities),
+            Some(error) if things.is_empty() && found.is_empty() => Err(error),
+            _ => Ok(things),
         }
     }
 
@@ -143,7 +145,7 @@ impl SensorThings {
             series.sort_by(|a, b| a.key.cmp(&b.key));
             stations.push(Station {
                 id,
-                station_type: self.config.station_type.clone(),
+                type_name: self.config.station_type.clone(),
                 series,
             });
         }
@@ -234,8 +236,9 @@ impl SensorThings {
     pub(super) async fn find_firsts(
         &self,
         run: &Run,
-        stations: &mut Vec<Station<Ask>>,
+        stations: &mut [Station<Ask>],
         incomplete: &mut BTreeSet<StationId>,
+        found: &mut Batch,
         sink: &Sink<'_>,
     ) -> Result<(), InputError> {
         let store = sink.store();
@@ -258,12 +261,19 @@ impl SensorThings {
                     Err(ApiError::Fetch(FetchError::Interrupted)) => {
                         return Err(InputError::Interrupted);
                     }
-                    Err(error) => {
+                    Err(ApiError::NotUnderstood { detail, body }) => {
+                        let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+                        let place = Api::observations_place(&key);
+                        found.set_aside(fault, &place, Some(station.id.clone()), body);
+                        incomplete.insert(station.id.clone());
+                        None
+                    }
+                    Err(ApiError::Fetch(error)) => {
                         let source = &self.origin.source;
                         warn!(
                             source,
                             datastream = key,
-                            ?error,
+                            %error,
                             "series left for the next run"
                         );
                         run.counters.add("series_unreachable", 1);
@@ -290,6 +300,13 @@ impl SensorThings {
         let read = |entity| measured(entity, self.config.stamp).ok();
         entities.iter().filter_map(read).map(|m| m.hour).min()
     }
+}
+
+fn understood(entity: &Value) -> Result<Thing, ApiError> {
+    entities::thing(entity).map_err(|detail| ApiError::NotUnderstood {
+        detail,
+        body: entity.to_string().into_bytes(),
+    })
 }
 
 fn before(hour: Hour) -> Hour {
