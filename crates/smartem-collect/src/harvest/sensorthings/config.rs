@@ -25,7 +25,7 @@ pub struct SensorThingsConfig {
     /// The token itself, filled in from `token_file`.
     #[serde(skip)]
     pub token: Option<HeaderValue>,
-    /// Which Things to read, as `$filter` of SensorThings: `properties/project eq 'amsterdam'`.
+    /// Which Things to read, as `$filter` of SensorThings: `properties/codegemeente eq '268'`.
     #[serde(default)]
     pub filter: Option<String>,
     /// Ids of the Things to read. Empty: all.

@@ -56,7 +56,7 @@ budget = "660s"
 [[process.harvester-sensorthings.source]]
 name = "samenmeten"
 url = "https://api-samenmeten.rivm.nl/v1.0"
-filter = "properties/project eq 'Nijmegen'"
+filter = "properties/codegemeente eq '268'"
 since = "2026-01-01T00:00:00Z"
 "#,
 };
