@@ -8,6 +8,7 @@
 //!   its own raw integers, with offsets, drift, noise, gaps and glitches. Everything is a pure function of seed,
 //!   station and time: any hour can be made alone, in any order, and has the same bytes each time.
 //! - [`recorded::Recorded`]: a folder of recorded answers, served byte for byte, broken ones included.
+//! - [`sensor_community::router`]: the API and archive of Sensor.Community over a few kits.
 //! - [`whale::router`]: the Raw Sensor ("Whale") API v1.1 below `/sensors/v1` over either [`whale::World`].
 //!
 //! ```
@@ -31,4 +32,5 @@ mod chance;
 pub mod city;
 pub mod josene;
 pub mod recorded;
+pub mod sensor_community;
 pub mod whale;

@@ -23,7 +23,10 @@ const REFINE: &str = "refine";
 
 /// All kinds of inputs, filters and outputs.
 pub(crate) fn registry() -> Registry {
-    Registry::default().input(smartem_collect::harvest::whale::kind())
+    Registry::default()
+        .input(smartem_collect::harvest::whale::kind())
+        .input(smartem_collect::harvest::sensor_community::kind())
+        .input(smartem_collect::harvest::csv::kind())
 }
 
 /// Builds the process of this declaration.

@@ -3,6 +3,9 @@
 //! [`http`] is the polite client that all of them share; each other module is one kind of source:
 //! its settings, its protocol, what it reads and how far it got.
 
+pub mod csv;
 pub mod http;
+mod samples;
+pub mod sensor_community;
 pub mod source;
 pub mod whale;

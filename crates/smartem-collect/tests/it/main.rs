@@ -1,5 +1,8 @@
 //! Harvesters against servers that behave and servers that do not.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first fault")]
 
+mod csv;
+mod recorder;
 mod remote;
+mod sensor_community;
 mod whale;
