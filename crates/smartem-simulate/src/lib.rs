@@ -9,6 +9,8 @@
 //!   station and time: any hour can be made alone, in any order, and has the same bytes each time.
 //! - [`recorded::Recorded`]: a folder of recorded answers, served byte for byte, broken ones included.
 //! - [`sensor_community::router`]: the API and archive of Sensor.Community over a few kits.
+//! - [`irregular::Irregular`]: the same world with stations that report late and in pieces.
+//! - [`faults`]: a bad line in front of any server.
 //! - [`whale::router`]: the Raw Sensor ("Whale") API v1.1 below `/sensors/v1` over either [`whale::World`].
 //!
 //! ```
@@ -30,6 +32,8 @@
 mod calendar;
 mod chance;
 pub mod city;
+pub mod faults;
+pub mod irregular;
 pub mod josene;
 pub mod recorded;
 pub mod sensor_community;

@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -48,7 +49,7 @@ fn interleaved(stations: u32, steps: u32) -> String {
         for station in 0..stations {
             let (day, hour, minute) = (1 + step / 288, step / 12 % 24, step % 12 * 5);
             let time = format!("2026-01-{day:02} {hour:02}:{minute:02}:00");
-            text += &format!("s{station},{time},{step}.25,NA\n");
+            writeln!(text, "s{station},{time},{step}.25,NA").unwrap();
         }
     }
     text
@@ -123,7 +124,7 @@ async fn a_bad_row_is_set_aside_alone_until_it_is_mended() {
 async fn of_many_bad_rows_the_further_ones_are_counted() {
     let bench = bench().await;
     let file = bench.dir.path().join("a.csv");
-    let rows: String = (0..250).map(|n| format!("a,never,{n},1\n")).collect();
+    let rows = "a,never,0,1\n".repeat(250);
     fs::write(&file, format!("station,time,pm10,t\n{rows}")).unwrap();
     bench.run(csv(&file, SETTINGS)).await;
     let open = bench.open_quarantine().await;
@@ -376,7 +377,6 @@ async fn counts(sample: &str, name: &str, settings: &str) -> Option<(Bench, [usi
     bench.takes.last = false;
     let report = bench.run(preset(&path, name, settings)).await;
     assert_eq!(report.outcome, Some(Outcome::Done), "{}", report.summary);
-    println!("{sample}: {}", report.summary);
     let counted = {
         let record = bench.record.lock().unwrap();
         [record.count(), record.hours.len(), 0]
@@ -428,6 +428,7 @@ async fn recorded_hours_of_uci() {
     let record = bench.record.lock().unwrap();
     let first = &record.of("test:AirQualityUCI")[0];
     assert_eq!(first["time"], "2004-03-10T17:00:00Z");
+    assert_eq!(record.standings(), [Standing::Whole]);
     // 2.6 mg/m3
     assert_eq!(first["co"], 2600.0);
     assert_eq!(first["no2"], 113.0);

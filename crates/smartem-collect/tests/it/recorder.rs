@@ -193,6 +193,7 @@ impl Bench {
 }
 
 /// Shared recorded data, where it is at hand.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 pub(crate) fn shared(sample: &str) -> Option<std::path::PathBuf> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/samples");
     let path = std::path::Path::new(root).join(sample);

@@ -463,7 +463,6 @@ async fn the_archive_fills_days_until_they_are_settled() {
     }
     assert_eq!(archived, expected);
     let before = source.asked("/2026-11-21/");
-    drop(record);
     source
         .poll(&mut bench, at("2026-11-27T01:00:00Z"), config)
         .await;

@@ -134,7 +134,9 @@ pub struct Mapping {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value_column: Option<String>,
     /// How the rows stand to what is stored of an hour: `part` (default) adds to measured samples,
-    /// `archive` only fills hours that have none.
+    /// `archive` only fills hours that have none. With both, a value that is corrected later stands
+    /// beside the one before, and the refiner takes neither. `whole` takes the place of what is stored:
+    /// for files that have one row for a station and hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<FileStanding>,
 }
@@ -212,6 +214,8 @@ pub enum FileStanding {
     Part,
     /// They fill hours that have none.
     Archive,
+    /// They are all there is of an hour.
+    Whole,
 }
 
 impl CsvConfig {

@@ -336,6 +336,7 @@ impl Source<'_> {
         let standing = match self.csv.format.standing() {
             FileStanding::Part => Standing::Part,
             FileStanding::Archive => Standing::Archive,
+            FileStanding::Whole => Standing::Whole,
         };
         let mut hours = piece.hours;
         if self.run.replay.is_some() {
