@@ -12,7 +12,7 @@ use axum::routing::get;
 use serde_json::json;
 use smartem_collect::harvest::csv::{Csv, CsvConfig, Mapping};
 use smartem_etl::{ExitCode, Outcome};
-use smartem_model::Hour;
+use smartem_model::{Hour, StationId};
 use smartem_store::{Selection, Standing};
 use tokio::net::TcpListener;
 
@@ -118,6 +118,34 @@ async fn a_bad_row_is_set_aside_alone_until_it_is_mended() {
     fs::write(&file, good).unwrap();
     bench.run(csv(&file, &also_missing)).await;
     assert_eq!(bench.open_quarantine().await, []);
+}
+
+#[tokio::test]
+async fn a_corrected_row_takes_the_place_of_the_one_before_where_a_row_is_an_hour() {
+    let bench = bench().await;
+    let file = bench.dir.path().join("a.csv");
+    let header = "\"station_number\",\"date\",\"NO2\"\n";
+    for value in ["4.7", "47.25"] {
+        fs::write(
+            &file,
+            format!("{header}\"NL1\",2020-02-10 00:00:00,{value}\n"),
+        )
+        .unwrap();
+        bench.run(preset(&file, "luchtmeetnet", "")).await;
+    }
+    let station = StationId::new("test:NL1").unwrap();
+    let hour = Hour::new("2020-02-09".parse().unwrap(), 24).unwrap();
+    let stored = bench
+        .store
+        .raw_record(&station, hour)
+        .await
+        .unwrap()
+        .unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&stored.to_json()).unwrap();
+    assert_eq!(
+        stored["data"]["timeseries"],
+        json!([{"time": "2020-02-09T23:00:00Z", "meta_id": "reference", "no2": 47.25}])
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first fault")]
 
 mod csv;
+mod examples;
 mod recorder;
 mod remote;
 mod sensor_community;

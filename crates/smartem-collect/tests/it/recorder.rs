@@ -116,7 +116,7 @@ pub(crate) fn vocabulary() -> Vocabulary {
     .unwrap()
 }
 
-fn catalogue() -> Catalogue {
+pub(crate) fn catalogue() -> Catalogue {
     let mut catalogue = Catalogue::default();
     for text in [
         include_str!("../../../../devices/luftdaten.toml"),

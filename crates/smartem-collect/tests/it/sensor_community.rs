@@ -12,7 +12,7 @@ use smartem_collect::harvest::sensor_community::{
     SensorCommunity, SensorCommunityConfig, SensorSetting,
 };
 use smartem_etl::{ExitCode, Outcome};
-use smartem_model::Hour;
+use smartem_model::{Hour, StationId};
 use smartem_simulate::sensor_community::{Sensor, World, router};
 use smartem_store::{Selection, Standing};
 use tokio::net::TcpListener;
@@ -157,6 +157,29 @@ async fn polls_hold_every_item_once_in_the_hour_of_its_own_time() {
             .poll(&mut bench, start() + minutes(5 * poll), source.boxed())
             .await;
     }
+    // The store has united what the polls brought.
+    let (station, hour) = (
+        StationId::new("49312601").unwrap(),
+        "2026-11-21".parse().unwrap(),
+    );
+    let hour = Hour::new(hour, 1).unwrap();
+    let stored = bench
+        .store
+        .raw_record(&station, hour)
+        .await
+        .unwrap()
+        .unwrap();
+    let stored: Value = serde_json::from_str(&stored.to_json()).unwrap();
+    let stored = stored["data"]["timeseries"].as_array().unwrap().clone();
+    assert_eq!(stored.len(), ids(&stored).len());
+    let instant = SignedDuration::from_nanos(1);
+    let (from, until) = (start() + minutes(120), start() + minutes(180));
+    let kit = |sensor: &Sensor| sensor.location == 2601;
+    assert_eq!(
+        ids(&stored),
+        source.expected(from - instant, until - instant, kit)
+    );
+
     let record = bench.record.lock().unwrap();
     let parts: Vec<_> = record
         .order
@@ -432,11 +455,8 @@ async fn the_archive_fills_days_until_they_are_settled() {
         assert!(asked <= 6 * (3 + 48 / 6 + 1), "{polls}: {asked}");
     }
     let (from, to) = (at("2026-11-21T00:00:00Z"), at("2026-11-22T00:00:00Z"));
-    let record = bench.record.lock().unwrap();
-    let day = record
-        .hours
-        .iter()
-        .filter(|((_, day, _), _)| *day == 20_261_121);
+    let hours = bench.record.lock().unwrap().hours.clone();
+    let day = hours.iter().filter(|((_, day, _), _)| *day == 20_261_121);
     let archived: BTreeSet<(String, String)> = day
         .flat_map(|(_, samples)| samples)
         .map(|text| serde_json::from_str::<Value>(text).unwrap())
