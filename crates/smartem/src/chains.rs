@@ -22,6 +22,9 @@ const REFINE: &str = "refine";
 /// All kinds of inputs, filters and outputs.
 pub(crate) fn registry() -> Registry {
     Registry::default()
+        .input(smartem_collect::harvest::opensensemap::kind())
+        .input(smartem_collect::harvest::rivm::kind())
+        .input(smartem_collect::harvest::sensorthings::kind())
         .input(smartem_collect::harvest::whale::kind())
         .input(smartem_collect::harvest::sensor_community::kind())
         .input(smartem_collect::harvest::csv::kind())

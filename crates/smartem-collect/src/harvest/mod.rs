@@ -4,8 +4,13 @@
 //! its settings, its protocol, what it reads and how far it got.
 
 pub mod csv;
+mod hours;
 pub mod http;
+pub mod opensensemap;
+mod queue;
+pub mod rivm;
 mod samples;
 pub mod sensor_community;
+pub mod sensorthings;
 pub mod source;
 pub mod whale;

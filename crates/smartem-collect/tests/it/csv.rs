@@ -370,7 +370,7 @@ fn settings_that_make_no_sense_are_refused_with_what_to_write() {
         ),
         (
             "station = \"a\"\ntime_column = \"t\"\ncolumns.co = { column = \"x\", unit = \"m\" }",
-            "ug/m3",
+            "`m` is not known",
         ),
     ] {
         assert!(

@@ -3,7 +3,11 @@
 
 mod csv;
 mod examples;
+mod network;
+mod opensensemap;
 mod recorder;
 mod remote;
 mod sensor_community;
+mod sensorthings;
+mod timeseries;
 mod whale;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 use smartem_etl::SettingsError;
-use smartem_model::{StationId, Vocabulary};
+use smartem_model::{StationId, UnitConversion, Vocabulary};
 
 use super::config::{ColumnSetting, FileStanding, Mapping, Rest};
 use super::time::Times;
@@ -30,6 +30,8 @@ pub(super) struct Change {
     pub factor: Option<f64>,
     pub divide: Option<f64>,
     pub offset: Option<f64>,
+    /// In place of the others.
+    pub unit: Option<UnitConversion>,
 }
 
 impl Change {
@@ -50,6 +52,9 @@ impl Change {
         }
         if let Some(offset) = self.offset {
             number += offset;
+        }
+        if let Some(unit) = self.unit {
+            number = unit.apply(number);
         }
         number.is_finite().then_some(number)
     }
@@ -157,6 +162,7 @@ fn change_of(
         factor: changed.factor,
         divide: changed.divide,
         offset: changed.offset,
+        unit: None,
     };
     let change = match &changed.unit {
         None => given,
@@ -165,7 +171,10 @@ fn change_of(
                 "`columns.{key}`: write either `unit` or `factor`, `divide` and `offset`"
             )));
         }
-        Some(unit) => units::change(key, unit, vocabulary)?,
+        Some(unit) => Change {
+            unit: Some(units::conversion(key, unit, vocabulary)?),
+            ..Change::default()
+        },
     };
     if change.divide == Some(0.0) {
         return Err(SettingsError(format!("`columns.{key}`: `divide` is 0")));
