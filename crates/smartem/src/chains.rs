@@ -26,6 +26,8 @@ pub(crate) fn registry() -> Registry {
         .input(smartem_collect::harvest::rivm::kind())
         .input(smartem_collect::harvest::sensorthings::kind())
         .input(smartem_collect::harvest::whale::kind())
+        .input(smartem_collect::harvest::sensor_community::kind())
+        .input(smartem_collect::harvest::csv::kind())
         .input(smartem_etl::stored::raw_kind())
         .input(smartem_etl::stored::observations_kind())
         .filter(smartem_etl::select::kind())
