@@ -9,6 +9,7 @@
 //!   station and time: any hour can be made alone, in any order, and has the same bytes each time.
 //! - [`recorded::Recorded`]: a folder of recorded answers, served byte for byte, broken ones included.
 //! - [`whale::router`]: the Raw Sensor ("Whale") API v1.1 below `/sensors/v1` over either [`whale::World`].
+//! - [`influxd::Influxd`]: not played but real, an InfluxDB that tests start and stop.
 //!
 //! ```
 //! use smartem_simulate::city::{City, CityConfig};
@@ -21,7 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What it does not do: it reads no clock (time is given by a [`whale::Clock`]), listens on no port, knows nothing
+//! What it does not do: it reads no clock (time is given by a [`whale::Clock`]), listens on no port itself, knows nothing
 //! of the rest of the platform, and does not check the bearer token that the real collector asks for. The last
 //! digits of results depend on the floating point library, so identical bytes are promised for one build, not
 //! across processor families.
@@ -29,6 +30,7 @@
 mod calendar;
 mod chance;
 pub mod city;
+pub mod influxd;
 pub mod josene;
 pub mod recorded;
 pub mod whale;
