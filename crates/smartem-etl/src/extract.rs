@@ -252,7 +252,7 @@ mod tests {
         Arc::new(catalogue)
     }
 
-    fn extract(settings: Value, station_type: &str, samples: Value) -> (Vec<Row>, String) {
+    fn extract(settings: Value, station_type: &str, samples: &Value) -> (Vec<Row>, String) {
         let record = json!({"device_id": "23", "device_type": station_type, "device_version": "1",
             "day": 20_261_120, "hour": 11, "data": {"timeseries": samples}});
         let record = RawRecord::from_json(&record.to_string(), &|_| true).unwrap();
@@ -287,7 +287,7 @@ mod tests {
             at("2026-11-20T10:00:00Z", json!(40_000))
         ]);
         let settings = json!({"keys": ["s_humidity", "s_barometer"]});
-        let (rows, counted) = extract(settings, "jose", samples);
+        let (rows, counted) = extract(settings, "jose", &samples);
         assert_eq!(counted, "rows_extracted 4");
         assert_eq!(
             told(&rows),
@@ -341,7 +341,7 @@ mod tests {
             with(json!({"time": "2026-11-20T10:00:03Z", "s_humidity": 120_001})),
             with(json!({"time": "2026-11-20T10:00:04Z", "s_humidity": null})),
         ]);
-        let (rows, counted) = extract(json!({"keys": ["s_humidity"]}), "jose", samples);
+        let (rows, counted) = extract(json!({"keys": ["s_humidity"]}), "jose", &samples);
         assert_eq!(told(&rows).len(), 1);
         assert_eq!(rows[0].attributes["value"], 110_000);
         assert_eq!(
@@ -355,11 +355,11 @@ mod tests {
     fn other_stations_give_no_rows_and_all_do_without_a_list() {
         let samples = json!([{"time": "2026-11-20T10:00:00Z", "s_barometer": 101_300,
             "s_longitude": 5_914_103, "s_latitude": 53_949_937}]);
-        let (rows, counted) = extract(json!({"stations": ["12", "55"]}), "jose", samples.clone());
+        let (rows, counted) = extract(json!({"stations": ["12", "55"]}), "jose", &samples);
         assert_eq!((rows.len(), &*counted), (0, "nothing to do"));
-        let (rows, _) = extract(json!({"stations": ["23"]}), "jose", samples.clone());
+        let (rows, _) = extract(json!({"stations": ["23"]}), "jose", &samples);
         assert_eq!(rows.len(), 1);
-        let (rows, _) = extract(json!({}), "jose", samples);
+        let (rows, _) = extract(json!({}), "jose", &samples);
         assert_eq!(rows.len(), 1);
     }
 
@@ -370,7 +370,7 @@ mod tests {
                 "longitude": 5.1, "latitude": 52.2})
         };
         let samples = json!([at("COA4", 3000.0), at("NOB4", 70_000.0), at("Tempe", 12.5)]);
-        let (rows, counted) = extract(json!({"keys": ["NOB4", "COA4"]}), "ase", samples);
+        let (rows, counted) = extract(json!({"keys": ["NOB4", "COA4"]}), "ase", &samples);
         assert_eq!(
             told(&rows),
             [("2026-11-20T10:00:00Z".to_owned(), "COA4", json!(3000.0))]

@@ -23,7 +23,11 @@ const REFINE: &str = "refine";
 
 /// All kinds of inputs, filters and outputs.
 pub(crate) fn registry() -> Registry {
-    Registry::default().input(smartem_collect::harvest::whale::kind())
+    Registry::default()
+        .input(smartem_collect::harvest::influxdb::kind())
+        .input(smartem_collect::harvest::whale::kind())
+        .filter(smartem_etl::extract::kind())
+        .output(smartem_publish::influxdb::kind())
 }
 
 /// Builds the process of this declaration.

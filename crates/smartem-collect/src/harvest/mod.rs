@@ -4,5 +4,7 @@
 //! its settings, its protocol, what it reads and how far it got.
 
 pub mod http;
+pub mod influxdb;
+mod queue;
 pub mod source;
 pub mod whale;

@@ -164,8 +164,8 @@ impl Encoder {
         });
         Ok(Self {
             measurement: escaped(&settings.measurement, &[',', ' ']),
-            tags: sources("tags", &settings.tags, tag_hash)?,
-            fields: sources("fields", &settings.fields, field_hash)?,
+            tags: sources("tags", &settings.tags, tag_hash.as_ref())?,
+            fields: sources("fields", &settings.fields, field_hash.as_ref())?,
             settings,
         })
     }
@@ -319,7 +319,7 @@ struct Extra<'a> {
 fn sources(
     setting: &str,
     attributes: &BTreeMap<String, String>,
-    geohash: Option<Extra<'_>>,
+    geohash: Option<&Extra<'_>>,
 ) -> Result<Vec<(String, Source)>, String> {
     let mut sources = BTreeMap::new();
     for (name, attribute) in attributes {
@@ -333,10 +333,10 @@ fn sources(
     }) = geohash
     {
         check_name(&format!("{hash}_name"), name)?;
-        if !(1..=12).contains(&characters) {
+        if !(1..=12).contains(characters) {
             return Err(format!("`{hash}_precision`: 1 to 12"));
         }
-        if sources.insert(name, Source::Geohash(characters)).is_some() {
+        if sources.insert(name, Source::Geohash(*characters)).is_some() {
             return Err(format!("`{hash}_name`: `{setting}` has `{name}` too"));
         }
     }

@@ -51,10 +51,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(
-        clippy::excessive_precision,
-        reason = "more digits than are written is the point"
-    )]
     fn twelve_digits_are_those_of_python_2() {
         for (value, text) in [
             (300.0, "300.0"),

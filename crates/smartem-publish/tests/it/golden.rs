@@ -28,6 +28,7 @@ const ATTRIBUTES: [&str; 9] = [
     "value_raw",
 ];
 
+#[expect(clippy::print_stdout, reason = "a skipped test says so aloud")]
 fn shared() -> Option<PathBuf> {
     let folder = root().join("../shared/golden/lineprotocol");
     if folder.exists() {

@@ -1,13 +1,19 @@
 //! Writing to a real InfluxDB.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use smartem_etl::OutputError;
+use smartem_etl::{OutputError, Site};
+use smartem_model::Vocabulary;
 use smartem_publish::influxdb::Credentials;
+use smartem_refine::Catalogue;
 use smartem_simulate::influxd::{ADMIN, Influxd, InfluxdError};
+use tempfile::TempDir;
 
 use crate::support::{Bench, output, row};
 
 /// A server with the database `test`, or word that there is none.
+#[expect(clippy::print_stdout, reason = "a skipped test says so aloud")]
 fn server(started: Result<Influxd, InfluxdError>) -> Option<Influxd> {
     match started {
         Ok(influxd) => {
@@ -36,7 +42,7 @@ async fn what_is_written_is_what_is_read_and_writing_again_leaves_the_same() {
     let bench = Bench::new(None).await;
     let out = output(
         &influxd.url(),
-        json!({"batch_points": 7, "gzip": true}),
+        &json!({"batch_points": 7, "gzip": true}),
         Credentials::None,
     );
     let values = [
@@ -80,7 +86,7 @@ async fn d_056_odd_texts_arrive_as_they_are() {
     let bench = Bench::new(None).await;
     let out = output(
         &influxd.url(),
-        json!({"measurement": "a b,c=d", "tags": {"t =,": "station"}, "fields": {"f =,": "value"}}),
+        &json!({"measurement": "a b,c=d", "tags": {"t =,": "station"}, "fields": {"f =,": "value"}}),
         Credentials::None,
     );
     let texts = [
@@ -142,7 +148,7 @@ async fn d_046_points_that_are_refused_are_set_aside_and_all_others_written() {
     let bench = Bench::new(None).await;
     let out = output(
         &influxd.url(),
-        json!({"batch_points": 500}),
+        &json!({"batch_points": 500}),
         Credentials::None,
     );
     bench
@@ -193,7 +199,7 @@ async fn points_older_than_the_server_keeps_any_are_counted() {
     let bench = Bench::new(None).await;
     let out = output(
         &influxd.url(),
-        json!({"retention_policy": "short"}),
+        &json!({"retention_policy": "short"}),
         Credentials::None,
     );
     let mut far = row("1", 0, json!(1));
@@ -233,7 +239,7 @@ async fn what_a_person_must_mend_is_said_and_nothing_is_lost() {
         ),
         (user(ADMIN.0, ADMIN.1), "none", "CREATE DATABASE \"none\""),
     ] {
-        let out = output(&influxd.url(), json!({"database": database}), credentials);
+        let out = output(&influxd.url(), &json!({"database": database}), credentials);
         let error = bench
             .write(&out, vec![row("1", 0, json!(1))])
             .await
@@ -243,11 +249,86 @@ async fn what_a_person_must_mend_is_said_and_nothing_is_lost() {
         assert!(error.contains(told), "{error}");
         assert!(!error.contains("wrong-secret"), "{error}");
     }
-    let out = output(&influxd.url(), json!({}), user(ADMIN.0, ADMIN.1));
+    let out = output(&influxd.url(), &json!({}), user(ADMIN.0, ADMIN.1));
     bench
         .write(&out, vec![row("1", 0, json!(1))])
         .await
         .unwrap();
     assert_eq!(rows(&influxd, "SELECT count(value) FROM test..m")[0][1], 1);
     assert_eq!(bench.counted(), "points_written 1");
+}
+
+/// What a part is built with; relative paths count from the folder.
+fn site(folder: &std::path::Path) -> Site {
+    let vocabulary = Vocabulary::from_toml(
+        include_str!("../../../../vocabulary/indicators.toml"),
+        include_str!("../../../../vocabulary/units.toml"),
+    );
+    Site {
+        process: "extractor".to_owned(),
+        folder: folder.to_owned(),
+        catalogue: Arc::new(Catalogue::default()),
+        vocabulary: Arc::new(vocabulary.unwrap()),
+    }
+}
+
+#[test]
+fn the_examples_can_be_built_and_wrong_settings_are_explained() {
+    let folder = TempDir::new().unwrap();
+    let site = site(folder.path());
+    let (output, filter) = (
+        smartem_publish::influxdb::kind(),
+        smartem_etl::extract::kind(),
+    );
+    let settings = |example: &str, part: &str| -> toml::Table {
+        let example: toml::Table = example.parse().unwrap();
+        example["process"]["extractor"][part]
+            .as_table()
+            .unwrap()
+            .clone()
+    };
+    let good = settings(output.about.example, "influxdb");
+    output.build(good.clone(), &site).unwrap();
+    for example in [output.about.example, filter.about.example] {
+        output.build(settings(example, "influxdb"), &site).unwrap();
+        filter.build(settings(example, "extract"), &site).unwrap();
+    }
+    std::fs::write(folder.path().join("password"), "secret\n").unwrap();
+    for (more, told) in [
+        (r#"username = "u""#, "give `username` and `password_file`"),
+        (r#"url = "http://u:secret@host""#, "`url`: write the user"),
+        (r#"url = "mailto:a@b""#, "`url`: "),
+        (r#"time_precision = "h""#, "unknown variant `h`"),
+        (r#"measuremnt = "m""#, "did you mean `measurement`?"),
+        (
+            r#"username = "u"
+            password_file = "nowhere""#,
+            "`password_file`: the file",
+        ),
+    ] {
+        let mut settings = good.clone();
+        settings.extend(more.parse::<toml::Table>().unwrap());
+        let refused = output.build(settings, &site).err().unwrap().to_string();
+        assert!(refused.contains(told), "{refused}");
+        assert!(!refused.contains("secret"), "{refused}");
+    }
+    let mut settings = good;
+    settings.extend(
+        "username = \"u\"\npassword_file = \"password\""
+            .parse::<toml::Table>()
+            .unwrap(),
+    );
+    output.build(settings, &site).unwrap();
+    let names: Vec<String> = output.settings().into_iter().map(|it| it.name).collect();
+    for name in [
+        "url",
+        "measurement",
+        "geohash_tag_precision",
+        "batch_points",
+    ] {
+        assert!(names.iter().any(|it| it == name), "{names:?}");
+    }
+    for setting in output.settings() {
+        assert!(!setting.text.is_empty(), "`{}` says nothing", setting.name);
+    }
 }

@@ -82,22 +82,23 @@ async fn a_busy_server_is_asked_again_and_gets_the_same_lines() {
     let (server, url) = Server::start(&[(503, "later"), (429, ""), (204, "")]).await;
     server.told().retry_after = Some("0");
     let bench = Bench::new(None).await;
-    let out = output(&url, json!({"retention_policy": "a b"}), Credentials::None);
+    let out = output(&url, &json!({"retention_policy": "a b"}), Credentials::None);
     bench
         .write(&out, vec![row("1", 0, json!(1))])
         .await
         .unwrap();
-    let told = server.told();
-    assert_eq!(
-        told.bodies,
-        ["m,component=no2,station=1 value=1 1795168800000000000\n"; 3]
-    );
-    assert_eq!(told.queries[0], "/below/write?db=test&rp=a+b");
-    assert_eq!(bench.counted(), "points_written 1");
-    drop(told);
+    {
+        let told = server.told();
+        assert_eq!(
+            told.bodies,
+            ["m,component=no2,station=1 value=1 1795168800000000000\n"; 3]
+        );
+        assert_eq!(told.queries[0], "/below/write?db=test&rp=a+b");
+        assert_eq!(bench.counted(), "points_written 1");
+    }
 
     let (server, url) = Server::start(&[(500, r#"{"error":"timeout"}"#)]).await;
-    let out = output(&url, json!({}), Credentials::None);
+    let out = output(&url, &json!({}), Credentials::None);
     let error = bench
         .write(&out, vec![row("1", 0, json!(1))])
         .await
@@ -118,7 +119,7 @@ async fn d_077_who_writes_is_told_only_when_it_is_set() {
         Credentials::Password("me".to_owned(), "pw".to_owned()),
         Credentials::Token("abc".to_owned()),
     ] {
-        let out = output(&url, json!({}), credentials);
+        let out = output(&url, &json!({}), credentials);
         bench
             .write(&out, vec![row("1", 0, json!(1))])
             .await
@@ -131,7 +132,7 @@ async fn d_077_who_writes_is_told_only_when_it_is_set() {
     ];
     assert_eq!(server.told().authorizations, expected);
     // Nothing to write is no request.
-    let out = output(&url, json!({}), Credentials::None);
+    let out = output(&url, &json!({}), Credentials::None);
     bench.write(&out, Vec::new()).await.unwrap();
     bench
         .write(&out, vec![row("1", 0, json!(null))])
@@ -145,7 +146,7 @@ async fn d_077_who_writes_is_told_only_when_it_is_set() {
 async fn a_run_that_ends_does_not_wait_for_a_server_that_is_away() {
     let (_server, url) = Server::start(&[(503, "")]).await;
     let bench = Bench::new(Some(Duration::from_millis(100))).await;
-    let out = output(&url, json!({"backoff": "1h"}), Credentials::None);
+    let out = output(&url, &json!({"backoff": "1h"}), Credentials::None);
     let begin = Instant::now();
     let error = bench
         .write(&out, vec![row("1", 0, json!(1))])
@@ -153,7 +154,7 @@ async fn a_run_that_ends_does_not_wait_for_a_server_that_is_away() {
         .unwrap_err();
     assert!(matches!(error, OutputError::Interrupted), "{error}");
     assert!(begin.elapsed() < Duration::from_secs(5));
-    let out = output("http://127.0.0.1:9", json!({}), Credentials::None);
+    let out = output("http://127.0.0.1:9", &json!({}), Credentials::None);
     let bench = Bench::new(None).await;
     let error = bench
         .write(&out, vec![row("1", 0, json!(1))])
@@ -167,7 +168,7 @@ async fn a_server_that_refuses_whole_requests_still_gets_the_good_lines() {
     let (server, url) = Server::start(&[(204, "")]).await;
     server.told().bad = Some("station=bad");
     let bench = Bench::new(None).await;
-    let out = output(&url, json!({}), Credentials::None);
+    let out = output(&url, &json!({}), Credentials::None);
     let rows = (0..100)
         .map(|n| row(if n == 42 { "bad" } else { "ok" }, n, json!(n)))
         .collect();
@@ -205,7 +206,7 @@ async fn a_limit_of_the_server_holds_good_points_back_and_loses_none() {
         r#"{"error":"partial write: max-series-per-database limit exceeded: (1000000) dropped=1"}"#;
     let (_server, url) = Server::start(&[(400, full)]).await;
     let bench = Bench::new(None).await;
-    let out = output(&url, json!({}), Credentials::None);
+    let out = output(&url, &json!({}), Credentials::None);
     let error = bench
         .write(&out, vec![row("1", 0, json!(1))])
         .await
@@ -218,7 +219,7 @@ async fn a_request_that_is_too_large_is_made_smaller() {
     let (server, url) =
         Server::start(&[(413, r#"{"error":"Request Entity Too Large"}"#), (204, "")]).await;
     let bench = Bench::new(None).await;
-    let out = output(&url, json!({}), Credentials::None);
+    let out = output(&url, &json!({}), Credentials::None);
     let rows = (0..10).map(|n| row("1", n, json!(n))).collect();
     assert_eq!(bench.write(&out, rows).await.unwrap(), []);
     assert_eq!(server.told().bodies.len(), 3);

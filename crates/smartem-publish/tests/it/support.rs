@@ -58,7 +58,7 @@ impl Bench {
 }
 
 /// An output to this address; small waits.
-pub(crate) fn output(url: &str, more: Value, credentials: Credentials) -> Influxdb {
+pub(crate) fn output(url: &str, more: &Value, credentials: Credentials) -> Influxdb {
     let mut all = json!({
         "url": url, "database": "test", "measurement": "m",
         "tags": {"station": "station", "component": "name"}, "fields": {"value": "value"},

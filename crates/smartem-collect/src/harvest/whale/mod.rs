@@ -3,7 +3,6 @@
 mod api;
 mod config;
 mod plan;
-mod queue;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,9 +21,9 @@ use tracing::warn;
 use api::{Api, ApiError};
 pub use config::WhaleConfig;
 use plan::{Day, HourNumber};
-use queue::Queue;
 
 use super::http::{Client, ClientError, FetchError, authorization, bearer};
+use super::queue::Queue;
 
 /// Stations of this source are Josenes.
 const STATION_TYPE: &str = "jose";

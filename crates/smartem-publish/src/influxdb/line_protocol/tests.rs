@@ -3,7 +3,7 @@ use smartem_model::Position;
 
 use super::*;
 
-fn settings(more: Value) -> LineSettings {
+fn settings(more: &Value) -> LineSettings {
     let mut all = json!({
         "measurement": "m",
         "tags": {"station": "station", "component": "name"},
@@ -22,7 +22,7 @@ fn row(attributes: &[(&'static str, Value)]) -> Row {
     }
 }
 
-fn line(more: Value, attributes: &[(&'static str, Value)]) -> String {
+fn line(more: &Value, attributes: &[(&'static str, Value)]) -> String {
     let encoder = Encoder::new(settings(more)).unwrap();
     encoder.point(&row(attributes)).unwrap().line()
 }
@@ -35,12 +35,12 @@ fn a_row_is_a_line_with_tags_in_order_of_their_names() {
         ("value", json!(31)),
     ];
     assert_eq!(
-        line(json!({}), &attributes),
+        line(&json!({}), &attributes),
         "m,component=no2,station=23 value=31 1795168800123000000"
     );
     let hashes = json!({"geohash_tag": true, "geohash_field": true, "geohash_tag_name": "area"});
     assert_eq!(
-        line(hashes, &attributes),
+        line(&hashes, &attributes),
         "m,area=u1hhc43,component=no2,station=23 geohash=\"u1hhc439s6z9\",value=31 1795168800123000000"
     );
 }
@@ -54,10 +54,10 @@ fn times_are_cut_towards_the_past_and_written_in_nanoseconds() {
         ("us", "1795168800123456000"),
         ("ns", "1795168800123456789"),
     ] {
-        let line = line(json!({"time_precision": precision}), &attributes);
+        let line = line(&json!({"time_precision": precision}), &attributes);
         assert_eq!(line, format!("m value=1 {time}"));
     }
-    let encoder = Encoder::new(settings(json!({"time_precision": "s"}))).unwrap();
+    let encoder = Encoder::new(settings(&json!({"time_precision": "s"}))).unwrap();
     let mut before_1970 = row(&attributes);
     before_1970.time = "1969-12-31T23:59:58.5Z".parse().unwrap();
     let point = encoder.point(&before_1970).unwrap();
@@ -77,11 +77,8 @@ fn d_056_what_has_no_value_is_left_out_and_a_row_without_field_is_no_point() {
         ("a", json!(1.5)),
         ("b", Value::Null),
     ];
-    assert_eq!(
-        line(fields.clone(), &attributes),
-        "m a=1.5 1795168800123000000"
-    );
-    let encoder = Encoder::new(settings(json!({"geohash_field": true}))).unwrap();
+    assert_eq!(line(&fields, &attributes), "m a=1.5 1795168800123000000");
+    let encoder = Encoder::new(settings(&json!({"geohash_field": true}))).unwrap();
     for value in [Value::Null, json!([1]), json!({"a": 1})] {
         let row = row(&[("value", value)]);
         assert_eq!(encoder.point(&row), Err(NoPoint::WithoutField));
@@ -103,12 +100,12 @@ fn numbers_truths_and_texts_have_their_forms() {
         (json!(""), "\"\""),
     ] {
         assert_eq!(
-            line(json!({}), &[("value", value)]),
+            line(&json!({}), &[("value", value)]),
             format!("m value={text} 1795168800123000000")
         );
     }
     let rounded = line(
-        json!({"float_digits": 12}),
+        &json!({"float_digits": 12}),
         &[("value", json!(286.113_944_647_812_3))],
     );
     assert_eq!(rounded, "m value=286.113944648 1795168800123000000");
@@ -120,7 +117,7 @@ fn what_would_end_a_name_or_a_tag_is_escaped() {
         json!({"measurement": "a b,c=d", "tags": {"k =,": "station"}, "fields": {"f =,": "value"}});
     assert_eq!(
         line(
-            odd,
+            &odd,
             &[("station", json!("x y,z=\"w\"")), ("value", json!(1))]
         ),
         r#"a\ b\,c=d,k\ \=\,=x\ y\,z\="w" f\ \=\,=1 1795168800123000000"#
@@ -133,7 +130,7 @@ fn what_would_end_a_name_or_a_tag_is_escaped() {
         ("two\nlines\r", "two\\nlines\\r"),
     ] {
         let attributes = [("station", json!(text)), ("value", json!(1))];
-        let line = line(json!({}), &attributes);
+        let line = line(&json!({}), &attributes);
         assert_eq!(
             line,
             format!("m,station={written} value=1 1795168800123000000")
@@ -146,7 +143,7 @@ fn a_geohash_needs_a_position_and_zeros_can_be_left_out() {
     let attributes = [("value", json!(1))];
     let encoder = |skip: bool| {
         Encoder::new(settings(
-            json!({"geohash_tag": true, "geohash_skip_zero": skip}),
+            &json!({"geohash_tag": true, "geohash_skip_zero": skip}),
         ))
         .unwrap()
     };
@@ -166,7 +163,7 @@ fn a_geohash_needs_a_position_and_zeros_can_be_left_out() {
 
 #[test]
 fn rows_on_one_point_are_united_and_the_later_value_holds() {
-    let encoder = Encoder::new(settings(json!({
+    let encoder = Encoder::new(settings(&json!({
         "fields": {"a": "a", "b": "b"}, "time_precision": "s"
     })))
     .unwrap();
@@ -217,7 +214,7 @@ fn settings_that_no_line_can_say_are_refused_by_name() {
             "`geohash_field_name`: `fields` has `value` too",
         ),
     ] {
-        let refused = Encoder::new(settings(more)).unwrap_err();
+        let refused = Encoder::new(settings(&more)).unwrap_err();
         assert!(refused.starts_with(told), "{refused}");
     }
 }

@@ -9,7 +9,7 @@ use smartem_etl::{InputError, Outcome, Run};
 const DOUBT_AFTER: usize = 3;
 
 /// Stations still to be visited, and how the remote behaves; shared by the workers of one source.
-pub(super) struct Queue<T>(Mutex<State<T>>);
+pub(crate) struct Queue<T>(Mutex<State<T>>);
 
 struct State<T> {
     waiting: VecDeque<T>,
@@ -20,7 +20,7 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new(items: Vec<T>) -> Self {
+    pub(crate) fn new(items: Vec<T>) -> Self {
         Self(Mutex::new(State {
             waiting: items.into(),
             failures_in_a_row: 0,
@@ -35,7 +35,7 @@ impl<T> Queue<T> {
     }
 
     /// The next one; `None` when all are done or the run should end.
-    pub(super) fn next(&self, run: &Run) -> Option<T> {
+    pub(crate) fn next(&self, run: &Run) -> Option<T> {
         let mut state = self.state();
         let ends = state.gave_up || run.should_end().is_some();
         if ends {
@@ -46,19 +46,19 @@ impl<T> Queue<T> {
     }
 
     /// To the end of the queue, so that every station gets its turn.
-    pub(super) fn put_back(&self, item: T) {
+    pub(crate) fn put_back(&self, item: T) {
         self.state().waiting.push_back(item);
     }
 
     /// Notes that a station could be read.
-    pub(super) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         let mut state = self.state();
         state.failures_in_a_row = 0;
         state.any_success = true;
     }
 
     /// Notes that a station could not be read; whether the source itself is to be doubted.
-    pub(super) fn failed(&self, place: String, problem: String) -> bool {
+    pub(crate) fn failed(&self, place: String, problem: String) -> bool {
         let mut state = self.state();
         state.failures_in_a_row += 1;
         state.last_failure = Some((place, problem));
@@ -66,17 +66,17 @@ impl<T> Queue<T> {
     }
 
     /// Notes that the source is there, so that the failures were those of single stations.
-    pub(super) fn source_answered(&self) {
+    pub(crate) fn source_answered(&self) {
         self.state().failures_in_a_row = 0;
     }
 
     /// Leaves the remaining stations for the next run.
-    pub(super) fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         self.state().gave_up = true;
     }
 
     /// How the source fared, after all workers have ended: unreachable only without any success.
-    pub(super) fn outcome(self, run: &Run) -> Result<Outcome, InputError> {
+    pub(crate) fn outcome(self, run: &Run) -> Result<Outcome, InputError> {
         let state = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         match state.last_failure {
             Some((place, problem)) if !state.any_success => {
