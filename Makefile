@@ -78,9 +78,17 @@ bench: ## Benches of the refiner, the store and the simulator
 	$(CARGO) bench --locked -p smartem-refine -p smartem-store -p smartem-simulate
 
 .PHONY: test-long
-test-long: web ## The kill test with more seeds
-	@scripts/need.sh cargo cc
+test-long: web ## The tests that kill and that inject failures, with 20 seeds
+	@scripts/need.sh cargo cc influxd
 	KILL_TEST_SEEDS=20 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
+	FAULT_TEST_SEEDS=20 $(CARGO) test --locked -p smartem --test it faults -- --nocapture
+
+.PHONY: soak
+soak: web ## The same with 200 seeds, and a backlog with a budget of 30 s (hours)
+	@scripts/need.sh cargo cc influxd
+	KILL_TEST_SEEDS=50 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
+	BACKLOG_BUDGET_S=30 $(CARGO) test --locked -p smartem --test it backlog -- --nocapture
+	FAULT_TEST_SEEDS=200 $(CARGO) test --locked -p smartem --test it faults -- --nocapture
 
 .PHONY: clean
 clean: ## Remove what was built

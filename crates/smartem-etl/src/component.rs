@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -76,6 +77,9 @@ pub struct SettingsError(pub String);
 pub struct Kind<Made> {
     /// What it says of itself.
     pub about: About,
+    /// For an input: whether there is one for each `source` of the process; else there is one, with
+    /// settings under its own name.
+    pub has_sources: bool,
     schema: fn() -> Schema,
     build: Box<Build<Made>>,
 }
@@ -91,14 +95,37 @@ impl<Made: 'static> Kind<Made> {
     ) -> Self {
         Self {
             about,
+            has_sources: true,
             schema: || generator().into_root_schema_for::<Settings>(),
             build: Box::new(move |table, site| build(read(table)?, site)),
+        }
+    }
+
+    /// An input that has no sources.
+    #[must_use]
+    pub fn without_sources(self) -> Self {
+        Self {
+            has_sources: false,
+            ..self
         }
     }
 
     /// Its settings, by name.
     pub fn settings(&self) -> Vec<Setting> {
         Setting::of(&(self.schema)())
+    }
+
+    /// Whether none of the settings that it must have are there: it waits to be configured.
+    pub fn is_unconfigured(&self, settings: &Table) -> bool {
+        let needed: Vec<Setting> = self
+            .settings()
+            .into_iter()
+            .filter(|setting| setting.default.is_none())
+            .collect();
+        !needed.is_empty()
+            && needed
+                .iter()
+                .all(|setting| !settings.contains_key(&setting.name))
     }
 
     /// A component with these settings.
@@ -149,6 +176,18 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// The default as it would be written in the configuration; `None` when there is none.
+    pub fn default_text(&self) -> Option<String> {
+        match self.default.as_ref()? {
+            Value::Null => None,
+            Value::String(text) => Some(match duration(text) {
+                Some(duration) => format!("\"{duration:#}\""),
+                None => format!("{text:?}"),
+            }),
+            other => Some(other.to_string()),
+        }
+    }
+
     fn of(schema: &Schema) -> Vec<Self> {
         let member = |name: &str| schema.get(name);
         let required: Vec<&str> = member("required")
@@ -173,6 +212,11 @@ impl Setting {
             })
             .collect()
     }
+}
+
+/// Durations are written as in ISO 8601 by the library; people write `30s`.
+fn duration(text: &str) -> Option<SignedDuration> {
+    text.starts_with("PT").then(|| text.parse().ok()).flatten()
 }
 
 /// All kinds of components, found by name.

@@ -17,8 +17,11 @@ mod chain;
 mod component;
 pub mod extract;
 mod process;
+mod progress;
 mod refiner;
 mod schedule;
+pub mod select;
+pub mod stored;
 
 pub use batch::{Batch, Row};
 pub use chain::{
@@ -28,5 +31,6 @@ pub use component::{About, Kind, Registry, Setting, SettingsError, Site};
 pub use process::{
     Clock, Counters, ExitCode, Outcome, Process, ProcessError, Run, RunReport, run_once,
 };
-pub use refiner::{Refiner, RefinerSettings};
+pub use progress::terminal;
+pub use refiner::{Refiner, RefinerSettings, growing};
 pub use schedule::{Schedule, ScheduleError, Scheduler};

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartem_model::{Hour, StationId};
 use smartem_store::{RunCount, RunResult, Selection, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
+
+use crate::progress::Progress;
 
 /// Tells the time; the only way a process learns it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -139,7 +140,7 @@ pub struct Run {
     pub replay: Option<Selection>,
     clock: Clock,
     deadline: Option<Instant>,
-    progress: ProgressBar,
+    progress: Progress,
 }
 
 impl Run {
@@ -151,12 +152,6 @@ impl Run {
         budget: Option<Duration>,
         stop: CancellationToken,
     ) -> Self {
-        // Drawn on a terminal only; hidden elsewhere by the library itself.
-        let progress = ProgressBar::new_spinner().with_style(
-            ProgressStyle::with_template("{spinner} {prefix} {wide_msg} {elapsed}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-        );
-        progress.set_prefix(process.to_owned());
         Self {
             process: process.to_owned(),
             store,
@@ -165,8 +160,27 @@ impl Run {
             replay: None,
             clock,
             deadline: budget.map(|budget| Instant::now() + budget),
-            progress,
+            progress: Progress::hidden(),
         }
+    }
+
+    /// A run whose progress is drawn where standard error is a terminal.
+    #[must_use]
+    pub fn with_progress(self) -> Self {
+        Self {
+            progress: Progress::shown(&self.process),
+            ..self
+        }
+    }
+
+    /// Says how much there is to do, in whatever the process counts.
+    pub fn set_goal(&self, goal: u64) {
+        self.progress.set_goal(goal);
+    }
+
+    /// Adds to what is done of it.
+    pub fn advance(&self, by: u64) {
+        self.progress.advance(by);
     }
 
     /// A run that reads again what was read before.
@@ -217,8 +231,7 @@ impl Run {
 
     /// Shows what was done so far on the terminal.
     pub fn show_progress(&self) {
-        self.progress.set_message(self.counters.to_string());
-        self.progress.tick();
+        self.progress.tell(self.counters.to_string());
     }
 }
 
@@ -326,7 +339,7 @@ pub struct RunReport {
 /// recorded in the store, from where `/metrics` serves them.
 pub async fn run_once(process: &dyn Process, run: Run) -> RunReport {
     let result = run_locked(process, &run).await;
-    run.progress.finish_and_clear();
+    run.progress.finish();
     let (exit_code, outcome) = verdict(&result);
     let mut summary = format!("{}: {outcome}: {}", run.process, run.counters);
     match &result {

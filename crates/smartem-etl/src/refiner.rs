@@ -3,11 +3,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use smartem_model::{Quarantine, QuarantineReason, StationId};
+use smartem_model::{Hour, Quarantine, QuarantineReason, StationId};
 use smartem_refine::{Catalogue, ModelSet, Refined, StationFacts, refine};
 use smartem_store::{
-    Columns, CommitRefined, DEFAULT_MOVE_M, RefinedHour, Selection, StationWork, WorkHour,
+    Columns, CommitRefined, DEFAULT_MOVE_M, Growing, RefinedHour, Selection, StationWork, WorkHour,
 };
 use tracing::{info, warn};
 
@@ -48,6 +49,9 @@ impl Default for RefinerSettings {
         }
     }
 }
+
+/// How long after its end the last parts of an hour may come before it is refined for the first time.
+const SETTLES_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 /// How many stations are asked for at a time.
 const STATIONS_AT_ONCE: usize = 64;
@@ -91,7 +95,12 @@ impl Refiner {
     async fn refine_some(&self, run: &Run, station: &StationId) -> Result<(), ProcessError> {
         let work = run
             .store
-            .work(station, self.settings.batch_hours.get(), self.columns())
+            .work(
+                station,
+                self.settings.batch_hours.get(),
+                self.columns(),
+                growing(run.now()),
+            )
             .await?;
         let Some(work) = work else { return Ok(()) };
         let (catalogue, models) = (self.catalogue.clone(), self.models.clone());
@@ -108,6 +117,7 @@ impl Refiner {
                 hours,
             })
             .await?;
+        run.advance(report.committed);
         run.counters.add("records_refined", report.committed);
         run.counters.add("records_overtaken", report.stale);
         run.counters
@@ -131,8 +141,12 @@ impl Process for Refiner {
             info!(hours = marked, "marked to be refined again");
             run.show_progress();
         }
+        run.set_goal(run.store.progress(growing(run.now())).await?.waiting);
         loop {
-            let stations = run.store.dirty_stations(STATIONS_AT_ONCE).await?;
+            let stations = run
+                .store
+                .dirty_stations(STATIONS_AT_ONCE, growing(run.now()))
+                .await?;
             if stations.is_empty() {
                 return Ok(Outcome::Done);
             }
@@ -150,6 +164,15 @@ impl Process for Refiner {
                 .await?;
         }
     }
+}
+
+/// Which hours may still grow: an hour that comes in parts does until it has ended, and a little
+/// longer.
+pub fn growing(now: Timestamp) -> Growing {
+    let settled = now.checked_sub(SETTLES_AFTER).ok();
+    settled
+        .and_then(Hour::containing)
+        .map_or(Growing::No, Growing::From)
 }
 
 fn refine_station(

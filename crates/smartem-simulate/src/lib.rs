@@ -8,6 +8,8 @@
 //!   its own raw integers, with offsets, drift, noise, gaps and glitches. Everything is a pure function of seed,
 //!   station and time: any hour can be made alone, in any order, and has the same bytes each time.
 //! - [`recorded::Recorded`]: a folder of recorded answers, served byte for byte, broken ones included.
+//! - [`irregular::Irregular`]: the same world with stations that report late and in pieces.
+//! - [`faults`]: a bad line in front of any server.
 //! - [`whale::router`]: the Raw Sensor ("Whale") API v1.1 below `/sensors/v1` over either [`whale::World`].
 //! - [`influxd::Influxd`]: not played but real, an InfluxDB that tests start and stop.
 //!
@@ -30,7 +32,9 @@
 mod calendar;
 mod chance;
 pub mod city;
+pub mod faults;
 pub mod influxd;
+pub mod irregular;
 pub mod josene;
 pub mod recorded;
 pub mod whale;

@@ -74,7 +74,9 @@ impl Bench {
 
     fn work(&self) -> StationWork {
         let station = station();
-        let work = self.store.work(&station, BATCH, Columns::All);
+        let work = self
+            .store
+            .work(&station, BATCH, Columns::All, smartem_store::Growing::No);
         self.runtime.block_on(work).unwrap().unwrap()
     }
 

@@ -1,8 +1,8 @@
 //! What an operator looks at: quarantine, runs, counters, backlog, integrity.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use smartem_model::{QuarantineReason, StationId};
+use smartem_model::{Hour, QuarantineReason, StationId};
 
 /// Where on the way something was set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -180,4 +180,50 @@ pub struct Migration {
     pub version: u32,
     /// What it brings.
     pub name: &'static str,
+}
+
+/// How far the processes got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The newest hour that each source brought.
+    pub reach: Vec<Reach>,
+    /// When the oldest of the hours that wait to be refined arrived; hours that may still grow do not
+    /// wait.
+    pub waiting_since: Option<Timestamp>,
+    /// How many hours wait to be refined.
+    pub waiting: u64,
+    /// Open quarantine entries by process.
+    pub quarantined: Vec<(String, u64)>,
+    /// When each process last moved a checkpoint.
+    pub moved: Vec<(String, Timestamp)>,
+}
+
+/// The newest hour that a source brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The harvester.
+    pub process: String,
+    /// The source.
+    pub source: String,
+    /// The hour.
+    pub newest: Hour,
+}
+
+impl Progress {
+    /// How long ago the newest hour of a harvester ended: of the source that is furthest behind.
+    pub fn harvest_lag(&self, process: &str, now: Timestamp) -> Option<SignedDuration> {
+        let reach = self.reach.iter().filter(|reach| reach.process == process);
+        let furthest = reach.map(|reach| reach.newest).min()?;
+        Some(since(furthest.period().end, now))
+    }
+
+    /// How long the oldest hour has waited to be refined; zero when none waits.
+    pub fn refine_lag(&self, now: Timestamp) -> SignedDuration {
+        self.waiting_since
+            .map_or(SignedDuration::ZERO, |arrived| since(arrived, now))
+    }
+}
+
+fn since(time: Timestamp, now: Timestamp) -> SignedDuration {
+    now.duration_since(time).max(SignedDuration::ZERO)
 }

@@ -3,6 +3,7 @@
 //! - [`Store`]: the handle; cheap to clone, every method async
 //! - [`Intake`], [`LastIntake`]: raw records coming in, with checkpoints and quarantine
 //! - [`StationWork`], [`CommitRefined`]: what the refiner takes out and gives back
+//! - [`Changes`]: what chains over the store read, in the order of change
 //! - [`StationView`], [`ObservationQuery`], [`Page`]: what services read
 //! - [`QuarantineEntry`], [`RunRow`], [`Backlog`]: what an operator looks at
 //!
@@ -13,6 +14,7 @@
 //! The store reads no clock: every `now` is an argument. It does not refine, fetch or serve.
 
 mod admin;
+mod changes;
 mod codec;
 mod error;
 mod intake;
@@ -24,9 +26,10 @@ mod track;
 mod work;
 
 pub use admin::{
-    Backlog, CheckReport, CounterRow, Migration, QuarantineCount, QuarantineEntry,
-    QuarantineFilter, RunCount, RunId, RunResult, RunRow, Stage,
+    Backlog, CheckReport, CounterRow, Migration, Progress, QuarantineCount, QuarantineEntry,
+    QuarantineFilter, Reach, RunCount, RunId, RunResult, RunRow, Stage,
 };
+pub use changes::{ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf};
 pub use codec::{CodecError, decode_record, decode_record_for, encode_record};
 pub use error::StoreError;
 pub use intake::{
@@ -41,6 +44,6 @@ pub use query::{
 pub use store::{Access, Store};
 pub use track::DEFAULT_MOVE_M;
 pub use work::{
-    Columns, CommitRefined, CommitReport, ReadsKey, RefinedHour, Selection, SnapshotFacts,
+    Columns, CommitRefined, CommitReport, Growing, ReadsKey, RefinedHour, Selection, SnapshotFacts,
     StationHour, StationRow, StationWork, WorkHour,
 };

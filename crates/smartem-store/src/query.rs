@@ -100,6 +100,17 @@ pub struct ObservationQuery {
 }
 
 impl ObservationQuery {
+    /// All observations of a station-hour: a station has a few dozen series.
+    pub fn hour(station: StationId, hour: Hour) -> Self {
+        let period = hour.period();
+        Self {
+            from: Some(period.start),
+            to: Some(period.end),
+            newest_first: false,
+            ..Self::newest(station, usize::MAX)
+        }
+    }
+
     /// The newest observations of a station, at most `limit`.
     pub fn newest(station: StationId, limit: usize) -> Self {
         Self {

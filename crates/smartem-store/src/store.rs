@@ -9,8 +9,9 @@ use smartem_model::{Hour, StationId};
 
 use crate::sqlite::{Sqlite, blocking};
 use crate::{
-    Backlog, CheckReport, Columns, CommitRefined, CommitReport, CounterRow, Declared, HourView,
-    Intake, IntakeReport, LastIntake, LastReport, Migration, ObservationQuery, Page, ProcessLock,
+    Backlog, ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf, CheckReport, Columns,
+    CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, Intake, IntakeReport,
+    LastIntake, LastReport, Migration, ObservationQuery, Page, ProcessLock, Progress,
     QuarantineEntry, QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts,
     StationDeclaration, StationHour, StationLocation, StationView, StationWork, StoreError,
 };
@@ -155,8 +156,12 @@ impl Store {
 /// Refining.
 impl Store {
     /// Stations with hours to be refined, at most `limit`, in a fixed order.
-    pub async fn dirty_stations(&self, limit: usize) -> Result<Vec<StationId>, StoreError> {
-        self.backend.dirty_stations(limit).await
+    pub async fn dirty_stations(
+        &self,
+        limit: usize,
+        growing: Growing,
+    ) -> Result<Vec<StationId>, StoreError> {
+        self.backend.dirty_stations(limit, growing).await
     }
 
     /// The first hours of a station that are to be refined, at most `max_hours` (at least one),
@@ -166,8 +171,11 @@ impl Store {
         station: &StationId,
         max_hours: usize,
         columns: Columns,
+        growing: Growing,
     ) -> Result<Option<StationWork>, StoreError> {
-        self.backend.work(station.clone(), max_hours, columns).await
+        self.backend
+            .work(station.clone(), max_hours, columns, growing)
+            .await
     }
 
     /// What refining a newest value of a station needs; nothing for an unknown one.
@@ -204,6 +212,38 @@ impl Store {
         hour: Hour,
     ) -> Result<Option<StationHour>, StoreError> {
         self.backend.station_hour(station.clone(), hour).await
+    }
+}
+
+/// What chains over the store read.
+impl Store {
+    /// Raw records that are new or changed after a mark, of these stations and hours.
+    pub async fn raw_changes(
+        &self,
+        after: ChangeMark,
+        of: Selection,
+        limit: usize,
+    ) -> Result<Changes<ChangedRecord>, StoreError> {
+        self.backend.raw_changes(after, of, limit).await
+    }
+
+    /// Station-hours whose observations were written after a mark, of these stations and hours.
+    pub async fn observation_changes(
+        &self,
+        after: ChangeMark,
+        of: Selection,
+        limit: usize,
+    ) -> Result<Changes<ChangedHour>, StoreError> {
+        self.backend.observation_changes(after, of, limit).await
+    }
+
+    /// How many changes come after a mark.
+    pub async fn changes_waiting(
+        &self,
+        of: ChangesOf,
+        after: ChangeMark,
+    ) -> Result<u64, StoreError> {
+        self.backend.changes_waiting(of, after).await
     }
 }
 
@@ -287,6 +327,11 @@ impl Store {
     /// How much there is and how much is waiting.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
         self.backend.backlog().await
+    }
+
+    /// How far the processes got; hours from `growing` on that came in parts do not wait yet.
+    pub async fn progress(&self, growing: Growing) -> Result<Progress, StoreError> {
+        self.backend.progress(growing).await
     }
 
     /// Quarantine entries without their bodies, the newest first.

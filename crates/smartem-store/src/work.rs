@@ -49,6 +49,26 @@ impl Columns {
     }
 }
 
+/// Hours that may still grow and so are not refined yet.
+///
+/// This concerns records that came in part by part; those that came whole never grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growing {
+    /// None: all hours are refined.
+    No,
+    /// This hour and those after it.
+    From(Hour),
+}
+
+impl Growing {
+    pub(crate) fn from(self) -> i64 {
+        match self {
+            Self::No => i64::MAX,
+            Self::From(hour) => hour.index(),
+        }
+    }
+}
+
 /// Hours of one station to be refined, in order of time, each taking the state of the one before.
 #[derive(Clone, Debug)]
 pub struct StationWork {

@@ -8,9 +8,7 @@ use smartem_etl::{Chain, Filter, Input, Output, Process, Registry, Site, StoreOu
 use crate::config::{ConfigError, ProcessConfig};
 use crate::platform::{self, Platform};
 
-/// Input of the refiner and of other chains over what the store holds.
-const STORE_RAW: &str = "store.raw";
-/// Output into the store: station-hours.
+/// Output into the store: station-hours. Also the input of the refiner.
 const RAW: &str = "store.raw";
 /// Output into the store: newest values.
 const LAST: &str = "store.last";
@@ -26,7 +24,10 @@ pub(crate) fn registry() -> Registry {
     Registry::default()
         .input(smartem_collect::harvest::influxdb::kind())
         .input(smartem_collect::harvest::whale::kind())
+        .input(smartem_etl::stored::raw_kind())
+        .input(smartem_etl::stored::observations_kind())
         .filter(smartem_etl::extract::kind())
+        .filter(smartem_etl::select::kind())
         .output(smartem_publish::influxdb::kind())
 }
 
@@ -56,6 +57,18 @@ pub(crate) fn build(
             vocabulary: Arc::new(platform::vocabulary()?),
         },
     };
+    if unconfigured_output(process)?.is_some() {
+        // Built as a chain that has nothing to read, so that a schedule does no harm.
+        let (catalogue, models) = (platform.catalogue.clone(), platform.models.clone());
+        let nothing = StoreOutputs::default();
+        return Ok(Box::new(Chain::new(
+            name,
+            Vec::new(),
+            nothing,
+            catalogue,
+            models,
+        )));
+    }
     let store = StoreOutputs {
         raw: process.output.iter().any(|output| output == RAW),
         last: process.output.iter().any(|output| output == LAST),
@@ -71,17 +84,30 @@ pub(crate) fn build(
     ))
 }
 
+/// The output of a process that nobody has configured yet, if there is one: such a process rests.
+pub(crate) fn unconfigured_output(process: &ProcessConfig) -> anyhow::Result<Option<&str>> {
+    let registry = registry();
+    for output in &process.output {
+        if let Some(kind) = registry.outputs.get(output.as_str())
+            && kind.is_unconfigured(&process.settings_of(output)?)
+        {
+            return Ok(Some(output));
+        }
+    }
+    Ok(None)
+}
+
 /// The refiner reads what is marked in the store and hands on state from hour to hour: it is a
 /// process of its own, declared like a chain.
 fn refiner(platform: &Platform, process: &ProcessConfig) -> anyhow::Result<Box<dyn Process>> {
-    let is_refiner = process.input == STORE_RAW
+    let is_refiner = process.input == RAW
         && process.output == [OBSERVATIONS]
         && (process.filter.is_empty() || process.filter == [REFINE]);
     if is_refiner {
         Ok(Box::new(platform.refiner()))
     } else {
         Err(refused(format!(
-            "the output `{OBSERVATIONS}` needs `input = \"{STORE_RAW}\"`, `filter = [\"{REFINE}\"]` \
+            "the output `{OBSERVATIONS}` needs `input = \"{RAW}\"`, `filter = [\"{REFINE}\"]` \
              and no other output"
         )))
     }
@@ -106,9 +132,14 @@ impl Parts<'_> {
         }
         let known = &self.registry.inputs;
         let kind = known.get(process.input.as_str()).ok_or_else(|| {
-            let others = [SOURCES_OF, STORE_RAW].into_iter();
+            let others = [SOURCES_OF].into_iter();
             unknown("input", &process.input, known.keys().copied().chain(others))
         })?;
+        if !kind.has_sources {
+            let built = kind.build(process.settings_of(&process.input)?, &self.site);
+            let built = built.map_err(|error| refused(format!("`{}`: {error}", process.input)))?;
+            return Ok(vec![built]);
+        }
         let sources = process.source.iter();
         let build = |settings: &toml::Table| {
             let built = kind.build(settings.clone(), &self.site);

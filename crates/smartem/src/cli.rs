@@ -113,15 +113,21 @@ pub(crate) enum Etl {
     Run(EtlRun),
     /// All processes with their chains and schedules
     List,
-    /// Last run, outcome, backlog and next run of every process
+    /// Last run, outcome, lag, backlog, quarantined and next run of every process
     Status,
+    /// The inputs, filters and outputs that processes are made of, or the page of one
+    #[command(after_help = "Examples:\n  smartem etl parts\n  smartem etl parts whale")]
+    Parts {
+        /// Name of the part
+        name: Option<String>,
+    },
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct EtlRun {
     /// Name of the process; `smartem etl list` shows them
     pub process: String,
-    /// Refiner only: refine stored hours again and replace what they gave before
+    /// Read again what was read before, whatever the checkpoints say; the result is the same
     #[arg(long)]
     pub replay: bool,
     /// Replay only the hours from this time on: RFC 3339, or a date (UTC) [default: the first]
@@ -133,6 +139,9 @@ pub(crate) struct EtlRun {
     /// Replay only these stations, separated by commas [default: all]
     #[arg(long, requires = "replay", value_name = "ID", value_delimiter = ',', value_parser = station_id)]
     pub stations: Vec<StationId>,
+    /// Act as if it were this time (RFC 3339): for tests and for stories that are told again
+    #[arg(long, value_name = "TIME", value_parser = time, hide = true)]
+    pub now: Option<Timestamp>,
 }
 
 /// Reads a time, or a date as its midnight in UTC.

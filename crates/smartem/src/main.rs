@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod config;
 mod output;
+mod parts;
 mod platform;
 mod signals;
 

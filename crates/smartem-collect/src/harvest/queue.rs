@@ -84,6 +84,10 @@ impl<T> Queue<T> {
             }
             _ => {
                 let cut_off = run.should_end().filter(|_| !state.waiting.is_empty());
+                if cut_off.is_some() {
+                    run.counters
+                        .set("stations_left", state.waiting.len() as u64);
+                }
                 Ok(cut_off.unwrap_or(Outcome::Done))
             }
         }

@@ -10,6 +10,8 @@ mod scan;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod unite;
 
 pub use decode::{MalformedJson, RawRecord, RecordTime};
 pub use samples::{Cell, CellNumber, Column, Samples};
+pub use unite::Union;

@@ -38,7 +38,7 @@ const ABOUT: About = About {
         quarantine (`refused_by_output`), each with its line and the server's words; all others are \
         written. After 200 halvings of one request what is still undecided goes to quarantine as a \
         whole. Points that are older than the retention policy keeps are only counted.\n\n\
-        Counted: `points_written`, `points_merged` (rows that fell on one series and time), \
+        Counted: `points_written`, `points_merged` (rows of one request that fell on one series and time), \
         `points_without_field`, `points_beyond_time` (InfluxDB keeps 1677 to 2262), \
         `points_beyond_retention`, `points_refused`.",
     checkpoint: "None of its own: the input's checkpoint moves after the server has acknowledged. A batch that \
@@ -178,10 +178,15 @@ fn lines(points: &[Point]) -> String {
 #[async_trait]
 impl Output for Influxdb {
     async fn write(&self, run: &Run, batch: &mut Batch) -> Result<(), OutputError> {
-        let points = self.points(&batch.rows, &run.counters);
-        for part in points.chunks(self.batch_points) {
-            self.write_points(run, part, batch).await?;
+        // Rows are many: only those of a request are points at a time.
+        let rows = std::mem::take(&mut batch.rows);
+        for part in rows.chunks(self.batch_points) {
+            let points = self.points(part, &run.counters);
+            if !points.is_empty() {
+                self.write_points(run, &points, batch).await?;
+            }
         }
+        batch.rows = rows;
         Ok(())
     }
 }

@@ -14,7 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
 use smartem_http::{BUCKETS, HttpMetrics, Link, ServicePart};
-use smartem_store::{Backlog, CounterRow, RunRow, StoreError};
+use smartem_model::Hour;
+use smartem_store::{Backlog, CounterRow, Growing, Progress, RunRow, StoreError};
 use tracing::error;
 use utoipa::OpenApi;
 
@@ -80,6 +81,8 @@ async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
 
 struct Stored {
     backlog: Backlog,
+    progress: Progress,
+    now: Timestamp,
     runs: Vec<RunRow>,
     counters: Vec<CounterRow>,
     newest: Arc<BTreeMap<Arc<str>, Timestamp>>,
@@ -88,8 +91,14 @@ struct Stored {
 impl Stored {
     async fn read(metrics: &Metrics) -> Result<Self, StoreError> {
         let store = &metrics.state.store;
+        let now = (metrics.state.clock)();
         Ok(Self {
             backlog: store.backlog().await?,
+            // What has not ended yet does not wait.
+            progress: store
+                .progress(Hour::containing(now).map_or(Growing::No, Growing::From))
+                .await?,
+            now,
             runs: store.runs_latest().await?,
             counters: store.counters().await?,
             newest: metrics.newest.get(&metrics.state).await?,
@@ -105,6 +114,7 @@ impl Stored {
         for (network, time) in &*self.newest {
             text.sample(&[("network", network)], seconds(*time));
         }
+        lag(text, &self.progress, self.now);
         runs(text, &self.runs);
         counters(text, &self.counters);
     }
@@ -143,6 +153,20 @@ fn backlog(text: &mut Text, backlog: &Backlog) {
         ];
         text.sample(&labels, kind.open as f64);
     }
+}
+
+fn lag(text: &mut Text, progress: &Progress, now: Timestamp) {
+    text.gauge(
+        "smartem_etl_lag_seconds",
+        "How long ago the newest hour of a source ended, and the oldest hour to be refined arrived.",
+    );
+    for reach in &progress.reach {
+        let lag = now.duration_since(reach.newest.period().end).as_secs_f64();
+        let labels = [("process", &*reach.process), ("source", &*reach.source)];
+        text.sample(&labels, lag.max(0.0));
+    }
+    let refiner = [("process", "refiner"), ("source", "store")];
+    text.sample(&refiner, progress.refine_lag(now).as_secs_f64());
 }
 
 fn runs(text: &mut Text, runs: &[RunRow]) {

@@ -56,7 +56,12 @@ async fn refine(world: &World, quarantine: Option<Quarantine>) {
     let hour = Hour::containing(at(START)).unwrap();
     let work = world
         .store
-        .work(&id("a/b c"), 1, smartem_store::Columns::All)
+        .work(
+            &id("a/b c"),
+            1,
+            smartem_store::Columns::All,
+            smartem_store::Growing::No,
+        )
         .await
         .unwrap()
         .unwrap();

@@ -134,7 +134,7 @@ impl World {
     async fn refine(&self, station: &str) {
         while let Some(work) = self
             .store
-            .work(&id(station), 10, Columns::All)
+            .work(&id(station), 10, Columns::All, smartem_store::Growing::No)
             .await
             .unwrap()
         {

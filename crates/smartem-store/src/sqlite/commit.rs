@@ -7,7 +7,7 @@ use super::convert::source_name;
 use super::fault::Fault;
 use super::quarantine::{self, PreparedQuarantine};
 use super::series::SeriesWriter;
-use super::{Sqlite, add_to_meta, location, note_change, stations};
+use super::{Sqlite, add_to_meta, location, note_change, stations, this_change};
 use crate::{CommitRefined, CommitReport, RefinedHour, Stage, StoreError};
 
 /// What is stored of an hour; without a state it was never refined.
@@ -19,8 +19,8 @@ const STORED_HOUR: &str = "SELECT r.revision, h.state, h.quarantine_reason IS NO
 /// What an hour gave, in place of what it gave before.
 const PUT_HOUR: &str = "INSERT OR REPLACE INTO station_hour (station_key, hour, state, rejections,
        quarantine_reason, quarantine_detail, lon, lat, alt, location_source,
-       station_altitude)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+       station_altitude, change)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// The source of quarantine entries of refining.
 const SOURCE: &str = "store";
@@ -184,6 +184,7 @@ fn put_hour(
         position.and_then(|position| position.alt),
         source.map(source_name),
         refined.station_altitude,
+        this_change(transaction)?,
     ])?;
     // Whoever else refined the hour from the same input has to look again.
     transaction

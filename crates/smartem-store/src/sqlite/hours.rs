@@ -45,14 +45,7 @@ fn view(
     let Some((source, received_at, is_waiting)) = received else {
         return Ok(None);
     };
-    let period = hour.period();
-    let query = ObservationQuery {
-        from: Some(period.start),
-        to: Some(period.end),
-        newest_first: false,
-        // All of the hour: a station has a few dozen series.
-        ..ObservationQuery::newest(station, usize::MAX)
-    };
+    let query = ObservationQuery::hour(station, hour);
     Ok(Some(HourView {
         source,
         received_at: time(received_at)?,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use smartem_model::raw::{RawRecord, RecordTime};
+use smartem_model::raw::{RawRecord, RecordTime, Union};
 use smartem_model::{Hour, StationId};
 
 use super::convert::{hour, json, micros};
@@ -14,9 +14,9 @@ use super::fault::Fault;
 use super::quarantine::{self, PreparedQuarantine};
 use super::series::Terms;
 use super::stations::{self, Newcomer};
-use super::{Sqlite, add_to_meta, blocking, note_change};
+use super::{Sqlite, add_to_meta, blocking, note_change, this_change};
 use crate::codec;
-use crate::{Intake, IntakeReport, Stage, StoreError};
+use crate::{Intake, IntakeReport, Stage, Standing, StoreError};
 
 /// How far a process got, in place of what was known.
 const PUT_CHECKPOINT: &str =
@@ -27,13 +27,18 @@ const PUT_CHECKPOINT: &str =
 
 /// Another content of a known hour.
 const CHANGE_RECORD: &str = "UPDATE raw_record SET revision = revision + 1, dirty = 1, source = ?3,
-       received_at = ?4, content_hash = ?5
+       received_at = ?4, content_hash = ?5, standing = ?6, change = ?7
     WHERE station_key = ?1 AND hour = ?2";
 
 /// An hour seen for the first time.
 const ADD_RECORD: &str = "INSERT INTO raw_record (station_key, hour, revision, dirty, source,
-       received_at, content_hash, payload_key)
-    VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6)";
+       received_at, content_hash, payload_key, standing, change)
+    VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+/// The newest hour that a source brought.
+const NOTE_REACH: &str =
+    "INSERT INTO source_reach (process, source, newest_hour) VALUES (?1, ?2, ?3)
+    ON CONFLICT DO UPDATE SET newest_hour = max(newest_hour, excluded.newest_hour)";
 
 impl Sqlite {
     pub(crate) async fn take_in(&self, intake: Intake) -> Result<IntakeReport, StoreError> {
@@ -104,6 +109,9 @@ struct PreparedRecord {
     hour: Hour,
     place: String,
     content: Content,
+    standing: Standing,
+    /// Kept where it may have to be united with a stored one.
+    record: Option<RawRecord>,
 }
 
 /// A record as it is stored.
@@ -141,12 +149,15 @@ impl Prepared {
                     place: received.place,
                 });
             };
+            let standing = received.standing;
             records.push(PreparedRecord {
                 hour,
                 content: Content::new(&record, &received.place)?,
-                station: record.station,
-                station_type: record.station_type,
+                station: record.station.clone(),
+                station_type: record.station_type.clone(),
                 place: received.place,
+                standing,
+                record: (standing != Standing::Whole).then_some(record),
             });
         }
         let quarantined = intake.quarantined.into_iter();
@@ -197,6 +208,13 @@ impl Prepared {
                     position,
                     micros(self.now)
                 ])?;
+        }
+        if let Some(newest) = self.records.iter().map(|record| record.hour.index()).max() {
+            transaction.prepare_cached(NOTE_REACH)?.execute((
+                &self.process,
+                &self.source,
+                newest,
+            ))?;
         }
         if report.new + report.changed > 0 {
             add_to_meta(transaction, "raw_records", report.new.cast_signed())?;
@@ -257,61 +275,168 @@ enum Outcome {
     Unchanged,
 }
 
+/// What is stored of the hour of a record.
+struct Stored {
+    payload_key: i64,
+    standing: Standing,
+    same_content: bool,
+}
+
+fn stored(
+    transaction: &Transaction<'_>,
+    station_key: i64,
+    hour: i64,
+    content: &Content,
+) -> Result<Option<Stored>, Fault> {
+    let row: Option<(i64, i64, bool)> = transaction
+        .prepare_cached(
+            "SELECT payload_key, standing, content_hash = ?3 FROM raw_record
+             WHERE station_key = ?1 AND hour = ?2",
+        )?
+        .query_row((station_key, hour, &content.hash[..]), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    row.map(|(payload_key, standing, same_content)| {
+        Ok(Stored {
+            payload_key,
+            standing: standing_of(standing)?,
+            same_content,
+        })
+    })
+    .transpose()
+}
+
 fn store(
     transaction: &Transaction<'_>,
     intake: &Prepared,
     record: &PreparedRecord,
     station_key: i64,
     source: i64,
-) -> rusqlite::Result<Outcome> {
-    let content = &record.content;
+) -> Result<Outcome, Fault> {
     let hour = record.hour.index();
-    let stored: Option<(i64, bool)> = transaction
-        .prepare_cached(
-            "SELECT payload_key, content_hash = ?3 FROM raw_record
-             WHERE station_key = ?1 AND hour = ?2",
-        )?
-        .query_row((station_key, hour, &content.hash[..]), |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
-    match stored {
-        Some((_, true)) => Ok(Outcome::Unchanged),
-        Some((payload_key, false)) => {
-            if is_older_form(transaction, payload_key, content)? {
-                put_payload(transaction, payload_key, content)?;
-                transaction
-                    .prepare_cached(
-                        "UPDATE raw_record SET content_hash = ?3
-                         WHERE station_key = ?1 AND hour = ?2",
-                    )?
-                    .execute((station_key, hour, &content.hash[..]))?;
-                return Ok(Outcome::Unchanged);
-            }
-            put_payload(transaction, payload_key, content)?;
-            transaction.prepare_cached(CHANGE_RECORD)?.execute((
-                station_key,
-                hour,
-                source,
-                micros(intake.now),
-                &content.hash[..],
-            ))?;
-            Ok(Outcome::Changed)
-        }
-        None => {
-            transaction
-                .prepare_cached("INSERT INTO raw_payload (payload) VALUES (?1)")?
-                .execute([&content.payload])?;
-            let payload_key = transaction.last_insert_rowid();
-            transaction.prepare_cached(ADD_RECORD)?.execute((
-                station_key,
-                hour,
-                source,
-                micros(intake.now),
-                &content.hash[..],
-                payload_key,
-            ))?;
-            Ok(Outcome::New)
-        }
+    let stored = stored(transaction, station_key, hour, &record.content)?;
+    let change = this_change(transaction)?;
+    let Some(stored) = stored else {
+        let content = &record.content;
+        transaction
+            .prepare_cached("INSERT INTO raw_payload (payload) VALUES (?1)")?
+            .execute([&content.payload])?;
+        let payload_key = transaction.last_insert_rowid();
+        transaction.prepare_cached(ADD_RECORD)?.execute((
+            station_key,
+            hour,
+            source,
+            micros(intake.now),
+            &content.hash[..],
+            payload_key,
+            number_of(record.standing),
+            change,
+        ))?;
+        return Ok(Outcome::New);
+    };
+    if stored.same_content && stored.standing == record.standing {
+        return Ok(Outcome::Unchanged);
     }
+    let Some(replacement) = replacement(transaction, record, &stored)? else {
+        return Ok(Outcome::Unchanged);
+    };
+    let (content, standing) = (replacement.content(record), replacement.standing);
+    if is_older_form(transaction, stored.payload_key, content)? {
+        put_payload(transaction, stored.payload_key, content)?;
+        transaction
+            .prepare_cached(
+                "UPDATE raw_record SET content_hash = ?3
+                 WHERE station_key = ?1 AND hour = ?2",
+            )?
+            .execute((station_key, hour, &content.hash[..]))?;
+        return Ok(Outcome::Unchanged);
+    }
+    put_payload(transaction, stored.payload_key, content)?;
+    transaction.prepare_cached(CHANGE_RECORD)?.execute((
+        station_key,
+        hour,
+        source,
+        micros(intake.now),
+        &content.hash[..],
+        number_of(standing),
+        change,
+    ))?;
+    Ok(Outcome::Changed)
+}
+
+/// What takes the place of a stored record.
+struct Replacement {
+    /// `None`: the record as it came in.
+    united: Option<Content>,
+    standing: Standing,
+}
+
+impl Replacement {
+    fn content<'a>(&'a self, record: &'a PreparedRecord) -> &'a Content {
+        self.united.as_ref().unwrap_or(&record.content)
+    }
+}
+
+/// What takes the place of a stored record when this one comes in ([`Standing`]); `None`: nothing.
+fn replacement(
+    transaction: &Transaction<'_>,
+    record: &PreparedRecord,
+    stored: &Stored,
+) -> Result<Option<Replacement>, Fault> {
+    use Standing::{Archive, Average, Part, Whole};
+    let (union, standing) = match (record.standing, stored.standing) {
+        (Whole, _) | (Part, Archive | Average) => {
+            return Ok(Some(Replacement {
+                united: None,
+                standing: record.standing,
+            }));
+        }
+        (Part, standing @ (Part | Whole)) => (Union::All, standing),
+        (Archive, Archive) => (Union::All, Archive),
+        (Average, Average) => (Union::NewestOfEach, Average),
+        (Archive | Average, _) => return Ok(None),
+    };
+    let payload: Vec<u8> = transaction
+        .prepare_cached("SELECT payload FROM raw_payload WHERE key = ?1")?
+        .query_row([stored.payload_key], |row| row.get(0))?;
+    let damaged = |source| StoreError::DamagedRecord {
+        station: record.station.clone(),
+        time: record.hour.to_string(),
+        source,
+    };
+    let before = codec::decode_record(&payload).map_err(damaged)?;
+    let Some(incoming) = &record.record else {
+        return Ok(None);
+    };
+    // The number of samples has a limit: an hour that would pass it stays as it is.
+    let Ok(united) = incoming.united(&before, union) else {
+        return Ok(None);
+    };
+    let content = Content::new(&united, &record.place)?;
+    let is_same = Content::new(&before, &record.place)?.hash == content.hash;
+    Ok((!is_same).then_some(Replacement {
+        united: Some(content),
+        standing,
+    }))
+}
+
+/// The number by which a standing is kept.
+fn number_of(standing: Standing) -> i64 {
+    match standing {
+        Standing::Whole => 0,
+        Standing::Part => 1,
+        Standing::Archive => 2,
+        Standing::Average => 3,
+    }
+}
+
+fn standing_of(number: i64) -> Result<Standing, Fault> {
+    Ok(match number {
+        0 => Standing::Whole,
+        1 => Standing::Part,
+        2 => Standing::Archive,
+        3 => Standing::Average,
+        _ => return Err(Fault::unknown("the standing of a record", &number)),
+    })
 }

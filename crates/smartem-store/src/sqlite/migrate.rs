@@ -7,12 +7,13 @@ use super::convert::micros;
 use crate::Migration;
 
 /// All steps, the first being version 1.
-const STEPS: [(&str, &str); 2] = [
+const STEPS: [(&str, &str); 3] = [
     ("first", include_str!("migrations/0001-first.sql")),
     (
         "declared-location",
         include_str!("migrations/0002-declared-location.sql"),
     ),
+    ("chains", include_str!("migrations/0003-chains.sql")),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (

@@ -2,6 +2,7 @@
 //!
 //! One connection writes, a few read; each piece of work is one transaction on a blocking thread.
 
+mod changes;
 mod check;
 mod commit;
 mod convert;
@@ -277,6 +278,11 @@ fn meta(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<i64> {
     transaction
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
         .query_row([key], |row| row.get(0))
+}
+
+/// The number of the change that a transaction makes, if it notes one ([`note_change`]).
+fn this_change(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+    Ok(meta(transaction, "change")? + 1)
 }
 
 /// Readers keep what they got as long as this number stays the same.

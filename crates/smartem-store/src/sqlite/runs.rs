@@ -5,11 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::convert::{from_count, json, micros, optional_time, reason, time, to_count};
+use super::convert::{from_count, hour, json, micros, optional_time, reason, time, to_count};
 use super::fault::Fault;
 use super::quarantine::stage;
 use super::{Sqlite, meta};
-use crate::{Backlog, CounterRow, QuarantineCount, RunId, RunResult, RunRow, StoreError};
+use crate::{
+    Backlog, CounterRow, Growing, Progress, QuarantineCount, Reach, RunId, RunResult, RunRow,
+    StoreError,
+};
 
 /// Runs kept of each process; a process of every five minutes goes back two days.
 const KEPT: i64 = 500;
@@ -64,9 +67,64 @@ impl Sqlite {
         .await
     }
 
+    pub(crate) async fn progress(
+        self: &Arc<Self>,
+        growing: Growing,
+    ) -> Result<Progress, StoreError> {
+        self.read("reading how far the processes got", move |transaction| {
+            progress(transaction, growing)
+        })
+        .await
+    }
+
     pub(crate) async fn backlog(self: &Arc<Self>) -> Result<Backlog, StoreError> {
         self.read("reading the backlog", backlog).await
     }
+}
+
+fn progress(transaction: &Transaction<'_>, growing: Growing) -> Result<Progress, Fault> {
+    let mut statement = transaction
+        .prepare_cached("SELECT process, source, newest_hour FROM source_reach ORDER BY 1, 2")?;
+    let mut rows = statement.query([])?;
+    let mut reach = Vec::new();
+    while let Some(row) = rows.next()? {
+        reach.push(Reach {
+            process: row.get(0)?,
+            source: row.get(1)?,
+            newest: hour(row.get(2)?)?,
+        });
+    }
+    let (waiting, since): (i64, Option<i64>) = transaction
+        .prepare_cached(
+            "SELECT count(*), min(received_at) FROM raw_record
+             WHERE dirty = 1 AND (hour < ?1 OR standing IN (0, 2))",
+        )?
+        .query_row([growing.from()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let by_process = |sql: &str| -> rusqlite::Result<Vec<(String, i64)>> {
+        let mut statement = transaction.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
+    };
+    let quarantined = by_process(
+        "SELECT process, count(*) FROM quarantine WHERE resolved_at IS NULL
+         GROUP BY process ORDER BY process",
+    )?;
+    let moved = by_process(
+        "SELECT process, max(updated_at) FROM checkpoint GROUP BY process ORDER BY process",
+    )?;
+    let moved = moved
+        .into_iter()
+        .map(|(process, at)| Ok((process, time(at)?)));
+    Ok(Progress {
+        reach,
+        waiting: to_count(waiting),
+        waiting_since: optional_time(since)?,
+        quarantined: quarantined
+            .into_iter()
+            .map(|(process, count)| (process, to_count(count)))
+            .collect(),
+        moved: moved.collect::<Result<_, Fault>>()?,
+    })
 }
 
 fn finish_run(transaction: &Transaction<'_>, run: RunId, result: &RunResult) -> Result<(), Fault> {

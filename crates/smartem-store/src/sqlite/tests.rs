@@ -162,7 +162,10 @@ async fn an_hour_of_form_1_is_refined_and_unchanged_when_it_comes_again() {
     to_form_1(true);
     assert_eq!(store.check().await.unwrap().problems, Vec::<String>::new());
     let station = of_form_1().station;
-    let work = store.work(&station, 1, Columns::All).await.unwrap();
+    let work = store
+        .work(&station, 1, Columns::All, crate::Growing::No)
+        .await
+        .unwrap();
     assert_eq!(work.unwrap().hours[0].record, of_form_1());
 
     to_form_1(false);
@@ -172,7 +175,13 @@ async fn an_hour_of_form_1_is_refined_and_unchanged_when_it_comes_again() {
     };
     for _ in 0..2 {
         assert_eq!(store.take_in(intake()).await.unwrap(), unchanged);
-        assert!(store.dirty_stations(1).await.unwrap().is_empty());
+        assert!(
+            store
+                .dirty_stations(1, crate::Growing::No)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         assert_eq!(store.check().await.unwrap().problems, Vec::<String>::new());
     }
     let first: u8 = connection
@@ -195,7 +204,7 @@ async fn work_holds_the_columns_that_are_read() {
     }));
     let record = of_form_1();
     let work = store
-        .work(&record.station, 1, columns)
+        .work(&record.station, 1, columns, crate::Growing::No)
         .await
         .unwrap()
         .unwrap();

@@ -13,7 +13,9 @@ use super::fault::Fault;
 use super::{location, stations};
 use crate::codec;
 use crate::track::location_at;
-use crate::{Columns, Selection, SnapshotFacts, StationHour, StationWork, StoreError, WorkHour};
+use crate::{
+    Columns, Growing, Selection, SnapshotFacts, StationHour, StationWork, StoreError, WorkHour,
+};
 
 /// The content of one hour.
 const PAYLOAD: &str = "SELECT p.payload FROM station s
@@ -22,7 +24,8 @@ const PAYLOAD: &str = "SELECT p.payload FROM station s
     WHERE s.id = ?1 AND r.hour = ?2";
 
 /// Stored hours from one on.
-const HOURS_FROM: &str = "SELECT r.hour, r.revision, r.dirty, p.payload
+const HOURS_FROM: &str = "SELECT r.hour, r.revision,
+       r.dirty = 1 AND (r.hour < ?4 OR r.standing IN (0, 2)), p.payload
     FROM raw_record r JOIN raw_payload p ON p.key = r.payload_key
     WHERE r.station_key = ?1 AND r.hour >= ?2 ORDER BY r.hour LIMIT ?3";
 
@@ -36,9 +39,10 @@ impl Sqlite {
     pub(crate) async fn dirty_stations(
         self: &Arc<Self>,
         limit: usize,
+        growing: Growing,
     ) -> Result<Vec<StationId>, StoreError> {
         self.read("looking for stations to refine", move |transaction| {
-            dirty_stations(transaction, limit)
+            dirty_stations(transaction, limit, growing)
         })
         .await
     }
@@ -48,9 +52,10 @@ impl Sqlite {
         station: StationId,
         max_hours: usize,
         columns: Columns,
+        growing: Growing,
     ) -> Result<Option<StationWork>, StoreError> {
         self.read("reading hours to refine", move |transaction| {
-            work(transaction, &station, max_hours.max(1), &columns)
+            work(transaction, &station, max_hours.max(1), &columns, growing)
         })
         .await
     }
@@ -117,17 +122,24 @@ impl Sqlite {
     }
 }
 
-fn dirty_stations(transaction: &Transaction<'_>, limit: usize) -> Result<Vec<StationId>, Fault> {
+fn dirty_stations(
+    transaction: &Transaction<'_>,
+    limit: usize,
+    growing: Growing,
+) -> Result<Vec<StationId>, Fault> {
     // One step to each next station: the hours of a long backlog are not read.
     let mut next = transaction.prepare_cached(
         "SELECT station_key, (SELECT id FROM station WHERE key = station_key) FROM raw_record
-         WHERE dirty = 1 AND station_key > ?1 ORDER BY station_key LIMIT 1",
+         WHERE dirty = 1 AND station_key > ?1 AND (hour < ?2 OR standing IN (0, 2))
+         ORDER BY station_key LIMIT 1",
     )?;
     let mut stations = Vec::new();
     let mut after = i64::MIN;
     while stations.len() < limit {
         let found: Option<(i64, String)> = next
-            .query_row([after], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row((after, growing.from()), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .optional()?;
         let Some((key, id)) = found else { break };
         stations.push(station_id(&id)?);
@@ -166,6 +178,7 @@ fn work(
     station: &StationId,
     max_hours: usize,
     columns: &Columns,
+    growing: Growing,
 ) -> Result<Option<StationWork>, Fault> {
     let Some((station_key, station)) = stations::row_of(transaction, station)? else {
         return Ok(None);
@@ -173,19 +186,25 @@ fn work(
     let first: Option<i64> = transaction
         .prepare_cached(
             "SELECT hour FROM raw_record
-             WHERE station_key = ?1 AND dirty = 1 ORDER BY hour LIMIT 1",
+             WHERE station_key = ?1 AND dirty = 1 AND (hour < ?2 OR standing IN (0, 2))
+             ORDER BY hour LIMIT 1",
         )?
-        .query_row([station_key], |row| row.get(0))
+        .query_row((station_key, growing.from()), |row| row.get(0))
         .optional()?;
     let Some(first) = first else {
         return Ok(None);
     };
     let mut hours = Vec::new();
     let mut statement = transaction.prepare_cached(HOURS_FROM)?;
-    let mut rows = statement.query((station_key, first, from_count(max_hours as u64)))?;
+    let mut rows = statement.query((
+        station_key,
+        first,
+        from_count(max_hours as u64),
+        growing.from(),
+    ))?;
     while let Some(row) = rows.next()? {
-        let dirty: bool = row.get(2)?;
-        if !dirty {
+        let is_ready: bool = row.get(2)?;
+        if !is_ready {
             break;
         }
         let hour = hour(row.get(0)?)?;

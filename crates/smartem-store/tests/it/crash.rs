@@ -27,8 +27,16 @@ async fn write_until_killed() {
         let mut batch = intake(records.to_vec());
         batch.checkpoints = vec![("all".into(), json!(n))];
         store.take_in(batch).await.unwrap();
-        for station in store.dirty_stations(9).await.unwrap() {
-            if let Some(work) = store.work(&station, 9, Columns::All).await.unwrap() {
+        for station in store
+            .dirty_stations(9, smartem_store::Growing::No)
+            .await
+            .unwrap()
+        {
+            if let Some(work) = store
+                .work(&station, 9, Columns::All, smartem_store::Growing::No)
+                .await
+                .unwrap()
+            {
                 commit(&store, &work).await;
             }
         }

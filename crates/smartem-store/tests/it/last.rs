@@ -34,7 +34,7 @@ async fn take_in_last(store: &Store, items: Vec<LastItem>) -> Result<LastReport,
 /// An observation of station 23 with this value, of a snapshot that ends then.
 async fn value(store: &Store, value: i64, end: Timestamp) -> Observation {
     if store
-        .work(&id("23"), 1, Columns::All)
+        .work(&id("23"), 1, Columns::All, smartem_store::Growing::No)
         .await
         .unwrap()
         .is_none()

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod changes;
 mod crash;
 mod declare;
 mod defects;
@@ -17,6 +18,7 @@ mod operating;
 mod order;
 mod query;
 mod refining;
+mod standing;
 mod support;
 
 /// Runs cases, each a function that is given an empty store, on the SQLite backend.

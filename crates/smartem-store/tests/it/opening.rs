@@ -37,7 +37,13 @@ async fn what_was_stored_is_there_when_opened_again() {
     )
     .await;
     let store = Store::open(dir.path(), Access::Existing).await.unwrap();
-    assert_eq!(store.dirty_stations(9).await.unwrap(), [id("23")]);
+    assert_eq!(
+        store
+            .dirty_stations(9, smartem_store::Growing::No)
+            .await
+            .unwrap(),
+        [id("23")]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,6 +122,9 @@ async fn a_damaged_file_is_an_error_and_no_panic() {
             return;
         }
     };
-    let error = store.work(&id("23"), 9, Columns::All).await.unwrap_err();
+    let error = store
+        .work(&id("23"), 9, Columns::All, smartem_store::Growing::No)
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
 }

@@ -76,13 +76,20 @@ async fn live(store: &Store, arrivals: &[(Arrival, Then)]) {
         match then {
             Then::Nothing => {}
             Then::RefineSome(hours) => {
-                if let Some(work) = store.work(&station, *hours, Columns::All).await.unwrap() {
+                if let Some(work) = store
+                    .work(&station, *hours, Columns::All, smartem_store::Growing::No)
+                    .await
+                    .unwrap()
+                {
                     commit(store, &work).await;
                 }
             }
             Then::RefineAll => refine_all(store).await,
             Then::TakeOut(hours) => {
-                held = store.work(&station, *hours, Columns::All).await.unwrap();
+                held = store
+                    .work(&station, *hours, Columns::All, smartem_store::Growing::No)
+                    .await
+                    .unwrap();
             }
             Then::GiveBack => {
                 if let Some(work) = held.take() {

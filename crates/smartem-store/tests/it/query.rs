@@ -133,7 +133,7 @@ pub(crate) async fn an_unknown_station_has_nothing(store: Store) {
     assert!(observations(&store, "99").await.is_empty());
     assert!(
         store
-            .work(&id("99"), 1, Columns::All)
+            .work(&id("99"), 1, Columns::All, smartem_store::Growing::No)
             .await
             .unwrap()
             .is_none()

@@ -21,12 +21,15 @@ async fn refined(store: &Store, hours: &[(i64, i64)]) {
 pub(crate) async fn work_is_a_run_of_dirty_hours(store: Store) {
     refined(&store, &[(0, 1), (1, 2), (2, 3), (5, 1)]).await;
     assert_eq!(
-        store.dirty_stations(10).await.unwrap(),
+        store
+            .dirty_stations(10, smartem_store::Growing::No)
+            .await
+            .unwrap(),
         Vec::<StationId>::new()
     );
     assert!(
         store
-            .work(&id("23"), 10, Columns::All)
+            .work(&id("23"), 10, Columns::All, smartem_store::Growing::No)
             .await
             .unwrap()
             .is_none()
@@ -35,10 +38,19 @@ pub(crate) async fn work_is_a_run_of_dirty_hours(store: Store) {
     take_in(&store, again.to_vec()).await;
     take_in(&store, vec![record("24", 0, &sample(1, 0.0))]).await;
     assert_eq!(
-        store.dirty_stations(10).await.unwrap(),
+        store
+            .dirty_stations(10, smartem_store::Growing::No)
+            .await
+            .unwrap(),
         [id("23"), id("24")]
     );
-    assert_eq!(store.dirty_stations(1).await.unwrap(), [id("23")]);
+    assert_eq!(
+        store
+            .dirty_stations(1, smartem_store::Growing::No)
+            .await
+            .unwrap(),
+        [id("23")]
+    );
     // Hour 5 is clean, so the run ends before it.
     assert_eq!(waiting(&store, "23").await, [1, 2]);
     let given = work(&store, "23").await;
@@ -46,7 +58,7 @@ pub(crate) async fn work_is_a_run_of_dirty_hours(store: Store) {
     assert_eq!(given.hours[0].record, record("23", 1, &sample(3, 0.0)));
     assert!(given.hours[0].station_location.is_some());
     let one = store
-        .work(&id("23"), 1, Columns::All)
+        .work(&id("23"), 1, Columns::All, smartem_store::Growing::No)
         .await
         .unwrap()
         .unwrap();
@@ -123,7 +135,7 @@ pub(crate) async fn another_state_meanwhile_makes_a_result_stale(store: Store) {
     assert_eq!(held.state.as_deref(), Some("1"));
     take_in(&store, vec![record("23", 0, &sample(3, 0.0))]).await;
     let first = store
-        .work(&id("23"), 1, Columns::All)
+        .work(&id("23"), 1, Columns::All, smartem_store::Growing::No)
         .await
         .unwrap()
         .unwrap();
@@ -140,7 +152,7 @@ pub(crate) async fn another_location_meanwhile_makes_a_result_stale(store: Store
     // The station was elsewhere, with the same state.
     take_in(&store, vec![record("23", 0, &sample(1, 5000.0))]).await;
     let first = store
-        .work(&id("23"), 1, Columns::All)
+        .work(&id("23"), 1, Columns::All, smartem_store::Growing::No)
         .await
         .unwrap()
         .unwrap();

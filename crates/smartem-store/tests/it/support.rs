@@ -21,6 +21,22 @@ pub(crate) async fn open(dir: &Path) -> Store {
         .unwrap()
 }
 
+/// A store of its own, gone with the test.
+pub(crate) struct World {
+    pub(crate) store: Store,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::TempDir::new().unwrap();
+        Self {
+            store: open(dir.path()).await,
+            _dir: dir,
+        }
+    }
+}
+
 pub(crate) fn now() -> Timestamp {
     "2016-02-01T12:00:00Z".parse().unwrap()
 }
@@ -76,7 +92,7 @@ pub(crate) async fn take_in(store: &Store, records: Vec<RawRecord>) -> IntakeRep
 
 pub(crate) async fn work(store: &Store, station: &str) -> StationWork {
     store
-        .work(&id(station), 100, Columns::All)
+        .work(&id(station), 100, Columns::All, smartem_store::Growing::No)
         .await
         .unwrap()
         .unwrap()
@@ -84,7 +100,10 @@ pub(crate) async fn work(store: &Store, station: &str) -> StationWork {
 
 /// The hours of a station that would be refined next.
 pub(crate) async fn waiting(store: &Store, station: &str) -> Vec<i64> {
-    let work = store.work(&id(station), 100, Columns::All).await.unwrap();
+    let work = store
+        .work(&id(station), 100, Columns::All, smartem_store::Growing::No)
+        .await
+        .unwrap();
     let hours = work.into_iter().flat_map(|work| work.hours);
     hours.map(|it| it.hour.index() - hour(0).index()).collect()
 }
@@ -92,12 +111,19 @@ pub(crate) async fn waiting(store: &Store, station: &str) -> Vec<i64> {
 /// Refines until there is nothing to do.
 pub(crate) async fn refine_all(store: &Store) {
     for _ in 0..1000 {
-        let stations = store.dirty_stations(100).await.unwrap();
+        let stations = store
+            .dirty_stations(100, smartem_store::Growing::No)
+            .await
+            .unwrap();
         if stations.is_empty() {
             return;
         }
         for station in stations {
-            if let Some(work) = store.work(&station, 3, Columns::All).await.unwrap() {
+            if let Some(work) = store
+                .work(&station, 3, Columns::All, smartem_store::Growing::No)
+                .await
+                .unwrap()
+            {
                 commit(store, &work).await;
             }
         }

@@ -2,18 +2,26 @@
 
 use std::process::ExitCode;
 
-use jiff::Timestamp;
-use smartem_etl::{Outcome, Run, run_once};
+use jiff::{SignedDuration, Timestamp};
+use smartem_etl::{Outcome, Process, Run, growing, run_once, stored};
 use smartem_model::{Hour, StationId};
-use smartem_store::{Selection, Store};
+use smartem_store::{ChangesOf, Progress, RunRow, Selection, Store};
 
 use super::{load_config, open_store, print_table};
 use crate::cli::{Etl, EtlRun, Global};
 use crate::config::{Config, ProcessConfig, UsageError};
+use crate::parts::{self, Part};
 use crate::platform::Platform;
-use crate::{clock, output, signals};
+use crate::{chains, clock, output, signals};
+
+/// The output that makes a process the refiner.
+const OBSERVATIONS: &str = "store.observations";
 
 pub(super) async fn run(args: &Etl, global: &Global) -> anyhow::Result<ExitCode> {
+    if let Etl::Parts { name } = args {
+        // Told also beside a configuration that cannot be used.
+        return tell_parts(name.as_deref());
+    }
     let config = load_config(global)?;
     match args {
         Etl::Run(args) => run_process(config, args).await,
@@ -22,49 +30,74 @@ pub(super) async fn run(args: &Etl, global: &Global) -> anyhow::Result<ExitCode>
             Ok(ExitCode::SUCCESS)
         }
         Etl::Status => status(&config).await,
+        Etl::Parts { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 
 async fn run_process(config: Config, args: &EtlRun) -> anyhow::Result<ExitCode> {
-    let name = &args.process;
     let platform = Platform::new(config)?;
-    let selection = selection(&platform, args)?;
-    let process = match &selection {
-        Some(selection) => Box::new(platform.refiner().replaying(selection.clone())),
-        None => platform.process(name)?,
+    let (name, declared) = platform.config.process(&args.process)?;
+    let selection = selection(args)?;
+    let is_refiner = declared.output.iter().any(|output| output == OBSERVATIONS);
+    let process: Box<dyn Process> = match &selection {
+        Some(selection) if is_refiner => Box::new(platform.refiner().replaying(selection.clone())),
+        _ => platform.process(name)?,
     };
     let budget = platform.budget(name)?;
     let store = open_store(&platform.config).await?;
-    if let Some(stations) = selection.and_then(|selection| selection.stations) {
-        check_known(&store, &stations).await?;
+    if let Some(stations) = selection.as_ref().and_then(|it| it.stations.as_ref()) {
+        check_known(&store, stations).await?;
     }
     let stop = signals::stop_token()?;
-    let run = Run::new(process.name(), store, clock::system(), budget, stop);
+    let clock = args.now.map_or_else(clock::system, clock::fixed);
+    let run = Run::new(process.name(), store, clock, budget, stop)
+        .replaying(selection)
+        .with_progress();
     let report = run_once(process.as_ref(), run).await;
     output::line(&report.summary);
+    if let Some(waits) = chains::unconfigured_output(declared)? {
+        output::line(format_args!(
+            "{name} rests until its output `{waits}` is configured: [process.{name}.{waits}], \
+             see docs/reference/chains.md"
+        ));
+    }
     if args.replay && report.outcome == Some(Outcome::AlreadyRunning) {
-        output::line("nothing was marked; try again when the other run has ended");
+        output::line("nothing was replayed; try again when the other run has ended");
         return Ok(ExitCode::from(smartem_etl::ExitCode::TryAgain.code()));
     }
     Ok(ExitCode::from(report.exit_code.code()))
 }
 
+/// Lists the parts of chains, or tells all of those with this name.
+fn tell_parts(name: Option<&str>) -> anyhow::Result<ExitCode> {
+    let all = parts::all();
+    let Some(name) = name else {
+        let row = |part: &Part| [part.kind, part.about.name, part.about.summary].map(str::to_owned);
+        let rows: Vec<[String; _]> = all.iter().map(row).collect();
+        print_table(&["kind", "name", "what it does"], &rows);
+        return Ok(ExitCode::SUCCESS);
+    };
+    let named: Vec<String> = all
+        .iter()
+        .filter(|part| part.about.name == name)
+        .map(Part::page)
+        .collect();
+    if named.is_empty() {
+        let names = all.iter().map(|part| part.about.name);
+        let guess = smartem_model::nearest(name, names).map_or_else(
+            || "`smartem etl parts` lists them".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return Err(UsageError(format!("there is no part `{name}`; {guess}")).into());
+    }
+    output::line(named.join("\n").trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
 /// What is to be replayed, if anything is.
-fn selection(platform: &Platform, args: &EtlRun) -> anyhow::Result<Option<Selection>> {
+fn selection(args: &EtlRun) -> anyhow::Result<Option<Selection>> {
     if !args.replay {
         return Ok(None);
-    }
-    let (name, process) = platform.config.process(&args.process)?;
-    if !process
-        .output
-        .iter()
-        .any(|output| output == "store.observations")
-    {
-        return Err(UsageError(format!(
-            "`--replay` is for the refiner, which `{name}` is not; \
-             write: smartem etl run refiner --replay"
-        ))
-        .into());
     }
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from >= to
@@ -147,38 +180,115 @@ fn chain(process: &ProcessConfig) -> String {
 
 async fn status(config: &Config) -> anyhow::Result<ExitCode> {
     let store = open_store(config).await?;
-    let (runs, backlog) = (store.runs_latest().await?, store.backlog().await?);
     let now = (clock::system())();
-    let rows: Vec<[String; _]> = config
-        .process
-        .iter()
-        .map(|(name, process)| {
-            let run = runs.iter().find(|run| run.process == *name);
-            let schedule = process.schedule().ok().flatten();
-            let next = schedule.and_then(|schedule| schedule.next_after(now));
-            [
-                name.clone(),
-                run.map_or_else(
-                    || "never".to_owned(),
-                    |run| format!("{:.0}", run.started_at),
-                ),
-                run.map_or_else(
-                    || "-".to_owned(),
-                    |run| {
-                        run.outcome
-                            .clone()
-                            .unwrap_or_else(|| "at work, or killed".to_owned())
-                    },
-                ),
-                next.map_or_else(|| "-".to_owned(), |next| next.to_string()),
-            ]
-        })
-        .collect();
-    print_table(&["process", "last run", "outcome", "next run"], &rows);
+    let look = Look {
+        now,
+        runs: store.runs_latest().await?,
+        progress: store.progress(growing(now)).await?,
+    };
+    let mut rows: Vec<[String; _]> = Vec::new();
+    for (name, process) in &config.process {
+        rows.push(look.row(&store, name, process).await?);
+    }
+    print_table(
+        &[
+            "process",
+            "last run",
+            "outcome",
+            "lag",
+            "backlog",
+            "quarantined",
+            "next run",
+        ],
+        &rows,
+    );
+    let backlog = store.backlog().await?;
     let open: u64 = backlog.quarantine.iter().map(|count| count.open).sum();
     output::line(format_args!(
         "{} stations, {} raw station-hours ({} to be refined), {} observations, {open} open quarantine entries",
-        backlog.stations, backlog.raw_records, backlog.dirty_hours, backlog.observations
+        backlog.stations, backlog.raw_records, look.progress.waiting, backlog.observations
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the status of every process is told from.
+struct Look {
+    now: Timestamp,
+    runs: Vec<RunRow>,
+    progress: Progress,
+}
+
+impl Look {
+    async fn row(
+        &self,
+        store: &Store,
+        name: &str,
+        process: &ProcessConfig,
+    ) -> anyhow::Result<[String; 7]> {
+        let run = self.runs.iter().find(|run| run.process == name);
+        let schedule = process.schedule().ok().flatten();
+        let next = schedule.and_then(|schedule| schedule.next_after(self.now));
+        let (lag, backlog) = self.lag_and_backlog(store, name, process).await?;
+        let left = run.and_then(left_over);
+        let quarantined = self.progress.quarantined.iter().find(|(of, _)| of == name);
+        Ok([
+            name.to_owned(),
+            run.map_or_else(
+                || "never".to_owned(),
+                |run| format!("{:.0}", run.started_at),
+            ),
+            run.map_or_else(
+                || "-".to_owned(),
+                |run| {
+                    let outcome = run.outcome.clone();
+                    outcome.unwrap_or_else(|| "at work, or killed".to_owned())
+                },
+            ),
+            lag.map_or_else(|| "-".to_owned(), |lag| format!("{:#}", whole_seconds(lag))),
+            backlog.or(left).unwrap_or_else(|| "-".to_owned()),
+            quarantined.map_or(0, |(_, count)| *count).to_string(),
+            next.map_or_else(|| "-".to_owned(), |next| next.to_string()),
+        ])
+    }
+
+    /// How far behind a process is: a harvester by the end of its newest hour, the refiner by the
+    /// arrival of its oldest waiting hour, a chain over the store by its last step while work waits.
+    async fn lag_and_backlog(
+        &self,
+        store: &Store,
+        name: &str,
+        process: &ProcessConfig,
+    ) -> anyhow::Result<(Option<SignedDuration>, Option<String>)> {
+        let hours = |count: u64| format!("{count} hours");
+        let of = match process.input.as_str() {
+            "store.raw" if process.output.iter().any(|it| it == OBSERVATIONS) => {
+                let lag = self.progress.refine_lag(self.now);
+                return Ok((Some(lag), Some(hours(self.progress.waiting))));
+            }
+            "store.raw" => ChangesOf::RawRecords,
+            "store.observations" => ChangesOf::Observations,
+            _ => return Ok((self.progress.harvest_lag(name, self.now), None)),
+        };
+        if chains::unconfigured_output(process)?.is_some() {
+            return Ok((None, None));
+        }
+        let waiting = stored::waiting(store, name, of).await?;
+        let moved = self.progress.moved.iter().find(|(of, _)| of == name);
+        let lag = match moved {
+            _ if waiting == 0 => Some(SignedDuration::ZERO),
+            Some((_, at)) => Some(self.now.duration_since(*at).max(SignedDuration::ZERO)),
+            None => None,
+        };
+        Ok((lag, Some(hours(waiting))))
+    }
+}
+
+/// What the newest run left for the next one, as it counted it.
+fn left_over(run: &RunRow) -> Option<String> {
+    let left = run.summary.as_ref()?.get("stations_left")?.as_u64()?;
+    Some(format!("{left} stations"))
+}
+
+fn whole_seconds(lag: SignedDuration) -> SignedDuration {
+    SignedDuration::from_secs(lag.as_secs())
 }

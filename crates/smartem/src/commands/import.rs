@@ -39,7 +39,7 @@ pub(super) async fn run(files: &[PathBuf], global: &Global) -> anyhow::Result<Ex
         tell(file, &fault);
     });
     let stop = signals::stop_token()?;
-    let run = Run::new(process.name(), store, clock::system(), None, stop);
+    let run = Run::new(process.name(), store, clock::system(), None, stop).with_progress();
     let report = run_once(&process, run).await;
     output::line(&report.summary);
     if report.outcome != Some(Outcome::Done) {

@@ -85,11 +85,24 @@ fn start_log(format: LogFormat) {
     let is_terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| BesideBars)
         .with_ansi(is_terminal);
     match format {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+/// Standard error, written between the bars that are drawn there.
+struct BesideBars;
+
+impl std::io::Write for BesideBars {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        smartem_etl::terminal().suspend(|| std::io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Black-box tests: the real binary, real connections, a store in a folder of its own.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first fault")]
 
+mod backlog;
 mod commands;
+mod faults;
 mod harvest;
 mod import;
 mod kill;
@@ -9,6 +11,7 @@ mod models;
 mod reference;
 mod replay;
 mod rooms;
+mod runs;
 mod services;
 mod support;
 mod tutorial;

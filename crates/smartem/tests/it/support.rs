@@ -203,6 +203,11 @@ pub(crate) fn get(url: &str) -> (u16, String) {
 /// All a store holds but the times at which it was written: two stores with equal content have
 /// equal fingerprints.
 pub(crate) fn fingerprint(data: &Path) -> String {
+    fingerprint_of(data, &["harvester-whale", "last"], &["test", "city"])
+}
+
+/// The fingerprint with the checkpoints of these processes and sources.
+pub(crate) fn fingerprint_of(data: &Path, processes: &[&str], sources: &[&str]) -> String {
     block_on(async {
         let store = Store::open(data, Access::Existing).await.unwrap();
         let report = store.check().await.unwrap();
@@ -236,8 +241,8 @@ pub(crate) fn fingerprint(data: &Path) -> String {
                 writeln!(out, "{}", serde_json::to_string(&observation).unwrap()).unwrap();
             }
         }
-        for source in ["test", "city"] {
-            for process in ["harvester-whale", "last"] {
+        for source in sources {
+            for process in processes {
                 writeln!(
                     out,
                     "{:?}",

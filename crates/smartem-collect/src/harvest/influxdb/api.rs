@@ -231,6 +231,8 @@ fn rows(series: Vec<Series<'_>>) -> Result<Vec<Row>, String> {
         }
     }
     rows.sort_unstable();
+    // No two rows of a database are the same.
+    rows.dedup();
     Ok(rows)
 }
 

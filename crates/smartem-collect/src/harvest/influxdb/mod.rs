@@ -288,7 +288,8 @@ impl Influxdb {
                     .await?;
                 match counts.last_key_value() {
                     Some((last, _)) => Hour::from_index(last.index() + 1),
-                    None => self.next_hour(run, series, end, bounds, found).await?,
+                    // From the beginning of the window: rows may have come since they were counted.
+                    None => self.next_hour(run, series, first, bounds, found).await?,
                 }
             }
             Some(_) => None,

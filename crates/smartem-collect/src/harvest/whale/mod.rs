@@ -141,6 +141,7 @@ impl Whale {
             })
             .collect();
         visits.sort_by(|a, b| (a.settled, &a.station).cmp(&(b.settled, &b.station)));
+        run.set_goal(visits.len() as u64);
         let wanted_again = hours_by_station(open.keys());
         let queue = Queue::new(visits);
         let workers = (0..self.api.parallel()).map(|_| async {
@@ -153,7 +154,10 @@ impl Whale {
                         queue.succeeded();
                         queue.put_back(unfinished);
                     }
-                    Ok(None) => queue.succeeded(),
+                    Ok(None) => {
+                        queue.succeeded();
+                        run.advance(1);
+                    }
                     Err(InputError::Unreachable { place, problem }) => {
                         warn!(source = %self.origin.source, place, problem, "station left for the next run");
                         run.counters.add("stations_unreachable", 1);
