@@ -87,3 +87,10 @@ fn disturbed(source: &Source, seed: u64) -> String {
 fn whale() {
     the_store_is_the_same(&sources::whale());
 }
+
+#[test]
+fn influxdb() {
+    if let Some(source) = sources::influxdb() {
+        the_store_is_the_same(&source);
+    }
+}
