@@ -6,11 +6,13 @@
 //! - [`Observation`], [`Quality`]: a refined value with its unit, interval, counts and origin
 //! - [`Rejection`], [`Quarantine`]: what was refused, and why
 //! - [`Vocabulary`]: the indicators with their units, labels and colours
-//! - [`Units`]: UCUM codes with their symbols and names
+//! - [`Units`]: UCUM codes with their symbols and names; [`UnitConversion`]: from one to another
 //!
 //! This crate does no I/O, reads no clock and knows neither SQL nor HTTP.
 
+mod convert;
 mod id;
+pub mod laws;
 mod nearest;
 mod observation;
 mod place;
@@ -20,6 +22,7 @@ mod time;
 mod units;
 mod vocabulary;
 
+pub use convert::{UnitConversion, UnitProblem};
 pub use id::StationId;
 pub use nearest::nearest;
 pub use observation::{Flag, Observation, Quality};

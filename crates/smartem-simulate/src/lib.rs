@@ -1,7 +1,7 @@
 //! The outside world, played by a program: a city of sensor boxes that answers like a real data collector.
 //!
 //! Demonstrations, tests and load measurements need stations that send data, with known truth behind it. This
-//! crate has two such worlds and one server that shows them:
+//! crate has such worlds and servers that show them:
 //!
 //! - [`city::City`]: a simulated city around Nijmegen. For each station and moment there is a physically sensible
 //!   [`Truth`](city::Truth) (weather, gases, particles, noise), and a Josene box ([`josene`]) that reports it in
@@ -10,6 +10,8 @@
 //! - [`recorded::Recorded`]: a folder of recorded answers, served byte for byte, broken ones included.
 //! - [`irregular::Irregular`]: the same world with stations that report late and in pieces.
 //! - [`faults`]: a bad line in front of any server.
+//! - [`opensensemap`], [`sensorthings`], [`timeseries`]: the APIs of openSenseMap, of OGC SensorThings and of
+//!   52North's Timeseries over [`instruments`], a small network of stations.
 //! - [`whale::router`]: the Raw Sensor ("Whale") API v1.1 below `/sensors/v1` over either [`whale::World`].
 //! - [`influxd::Influxd`]: not played but real, an InfluxDB that tests start and stop.
 //!
@@ -34,7 +36,11 @@ mod chance;
 pub mod city;
 pub mod faults;
 pub mod influxd;
+pub mod instruments;
 pub mod irregular;
 pub mod josene;
+pub mod opensensemap;
 pub mod recorded;
+pub mod sensorthings;
+pub mod timeseries;
 pub mod whale;

@@ -23,6 +23,9 @@ const REFINE: &str = "refine";
 pub(crate) fn registry() -> Registry {
     Registry::default()
         .input(smartem_collect::harvest::influxdb::kind())
+        .input(smartem_collect::harvest::opensensemap::kind())
+        .input(smartem_collect::harvest::rivm::kind())
+        .input(smartem_collect::harvest::sensorthings::kind())
         .input(smartem_collect::harvest::whale::kind())
         .input(smartem_etl::stored::raw_kind())
         .input(smartem_etl::stored::observations_kind())

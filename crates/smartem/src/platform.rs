@@ -26,12 +26,16 @@ const VOCABULARY: &str = include_str!("../../../vocabulary/indicators.toml");
 const UNITS: &str = include_str!("../../../vocabulary/units.toml");
 
 /// The station types that come with the program.
-const DEFINITIONS: [(&str, &str); 6] = [
+const DEFINITIONS: [(&str, &str); 7] = [
     ("ase.toml", include_str!("../../../devices/ase.toml")),
     ("jose.toml", include_str!("../../../devices/jose.toml")),
     (
         "luftdaten.toml",
         include_str!("../../../devices/luftdaten.toml"),
+    ),
+    (
+        "reference.toml",
+        include_str!("../../../devices/reference.toml"),
     ),
     (
         "sds011-bme280.toml",

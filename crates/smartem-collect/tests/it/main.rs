@@ -2,5 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first fault")]
 
 mod influxdb;
+mod network;
+mod opensensemap;
 mod remote;
+mod sensorthings;
+mod timeseries;
 mod whale;

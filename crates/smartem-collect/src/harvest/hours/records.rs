@@ -1,0 +1,128 @@
+//! Records of hours and newest values from the values of series.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use smartem_etl::{Batch, InputError, Origin, Row, Sink};
+use smartem_model::Hour;
+use smartem_model::raw::RawRecord;
+use smartem_store::{ReceivedRecord, Standing};
+
+use super::plan::Station;
+
+/// A value of a series on its way into the record of an hour.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    /// The hour it belongs to.
+    pub hour: Hour,
+    /// Its time as the source gives it.
+    pub time: Timestamp,
+    /// The instrument.
+    pub stream: String,
+    /// The sample as it stands in the record.
+    pub sample: Map<String, Value>,
+    /// The same for outputs outside the store.
+    pub row: Option<Row>,
+}
+
+/// Makes the records of hours, the same whatever the order of the readings.
+pub(super) fn push_hours<S>(
+    station: &Station<S>,
+    readings: Vec<Reading>,
+    standing: Standing,
+    found: &mut Batch,
+) {
+    let mut hours = BTreeMap::<Hour, Vec<Reading>>::new();
+    for reading in readings {
+        hours.entry(reading.hour).or_default().push(reading);
+    }
+    for (hour, readings) in hours {
+        let samples = in_order(readings, &mut found.rows);
+        let text = json!({
+            "device_id": station.id.as_str(),
+            "device_type": station.type_name,
+            "device_version": "1",
+            "day": compact_day(hour),
+            "hour": hour.of_day(),
+            "data": {"timeseries": samples},
+        })
+        .to_string();
+        let place = format!("{}/{}", station.id, hour.period().start);
+        let read = RawRecord::from_json(&text, &|name| name == station.type_name);
+        found.push_record(read, standing, &place, &station.id, text.into_bytes());
+    }
+}
+
+/// A snapshot of a station: its newest values.
+pub(crate) fn snapshot<S>(station: &Station<S>, readings: Vec<Reading>, found: &mut Batch) {
+    if readings.is_empty() {
+        return;
+    }
+    let text = json!({
+        "device_id": station.id.as_str(),
+        "device_type": station.type_name,
+        "device_version": "1",
+        "data": {"timeseries": in_order(readings, &mut Vec::new())},
+    })
+    .to_string();
+    let place = format!("{}/last", station.id);
+    match RawRecord::from_json(&text, &|name| name == station.type_name) {
+        Ok(record) => found.snapshots.push(ReceivedRecord::whole(record, place)),
+        Err(fault) => found.set_aside(fault, &place, Some(station.id.clone()), text.into_bytes()),
+    }
+}
+
+/// Entries of a listing that are in quarantine and were read well now, or are no longer listed.
+pub(crate) async fn resolve_entries(
+    sink: &Sink<'_>,
+    origin: &Origin,
+    listing: &str,
+    found: &mut Batch,
+) -> Result<(), InputError> {
+    if !found.understood.iter().any(|place| place == listing) {
+        return Ok(());
+    }
+    let open = sink.store().open_quarantine_places(&origin.source).await?;
+    let entry = format!("{listing}#");
+    let again: BTreeSet<&str> = found.quarantined.iter().map(|bad| &*bad.place).collect();
+    let resolved = open
+        .into_keys()
+        .filter(|place| place.starts_with(&entry) && !again.contains(place.as_str()));
+    found.understood.extend(resolved.collect::<Vec<_>>());
+    Ok(())
+}
+
+/// Samples by time, then stream, then content; what came twice stays once.
+fn in_order(readings: Vec<Reading>, rows: &mut Vec<Row>) -> Vec<Value> {
+    let mut keyed: Vec<(Timestamp, String, String, Reading)> = readings
+        .into_iter()
+        .map(|reading| {
+            let content = Value::Object(reading.sample.clone()).to_string();
+            (reading.time, reading.stream.clone(), content, reading)
+        })
+        .collect();
+    keyed.sort_by(|a, b| (a.0, &a.1, &a.2).cmp(&(b.0, &b.1, &b.2)));
+    keyed.dedup_by(|a, b| (a.0, &a.1, &a.2) == (b.0, &b.1, &b.2));
+    let samples = keyed.into_iter().map(|(.., reading)| {
+        rows.extend(reading.row);
+        Value::Object(reading.sample)
+    });
+    samples.collect()
+}
+
+/// `20261128`
+fn compact_day(hour: Hour) -> i64 {
+    let day = hour.day();
+    i64::from(day.year()) * 10_000 + i64::from(day.month()) * 100 + i64::from(day.day())
+}
+
+/// A number, or the text of one; `None` for what is no finite number.
+pub(crate) fn number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number: &f64| number.is_finite())
+}
