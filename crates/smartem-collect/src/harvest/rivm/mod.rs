@@ -200,6 +200,7 @@ impl Timeseries {
             let Some(indicator) = self.indicator(&series) else {
                 let phenomenon = names::normalised(&series.phenomenon);
                 run.counters.add_labelled("series_skipped", &phenomenon, 1);
+                found.understood.push(place);
                 continue;
             };
             let site = names::site_of(&series.station);

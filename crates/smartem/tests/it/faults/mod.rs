@@ -10,6 +10,7 @@ pub(crate) mod stage;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use smartem_simulate::sensorthings::Flavour;
 
 use crate::support::first_difference;
 use sources::Source;
@@ -93,4 +94,24 @@ fn influxdb() {
     if let Some(source) = sources::influxdb() {
         the_store_is_the_same(&source);
     }
+}
+
+#[test]
+fn timeseries() {
+    the_store_is_the_same(&sources::timeseries());
+}
+
+#[test]
+fn sensorthings_1_0() {
+    the_store_is_the_same(&sources::sensorthings(Flavour::V1_0, "/v1.0"));
+}
+
+#[test]
+fn sensorthings_1_1() {
+    the_store_is_the_same(&sources::sensorthings(Flavour::V1_1, "/v1.1"));
+}
+
+#[test]
+fn opensensemap() {
+    the_store_is_the_same(&sources::opensensemap());
 }

@@ -10,7 +10,8 @@ use smartem_simulate::city::{City, CityConfig};
 use smartem_simulate::faults::{self, Line};
 use smartem_simulate::influxd::{Influxd, InfluxdError};
 use smartem_simulate::irregular::Irregular;
-use smartem_simulate::whale;
+use smartem_simulate::sensorthings::Flavour;
+use smartem_simulate::{opensensemap, sensorthings, timeseries, whale};
 
 /// A kind of source.
 pub(crate) struct Source {
@@ -51,12 +52,7 @@ pub(crate) fn whale() -> Source {
     };
     Source {
         process: "harvester-whale",
-        settings: Box::new(|url| {
-            format!(
-                "[[process.harvester-whale.source]]\nname = \"test\"\nurl = \"{url}{}\"\n{QUICK}",
-                whale::PREFIX
-            )
-        }),
+        settings: settings_of("harvester-whale", whale::PREFIX, ""),
         remote: Box::new(remote),
         steps: every(75, 8),
         least_lines: 100,
@@ -86,14 +82,10 @@ pub(crate) fn influxdb() -> Option<Source> {
         };
         faults::router(Arc::new(line)).layer(from_fn(fill))
     };
+    let process = "harvester-influxdb";
     Some(Source {
-        process: "harvester-influxdb",
-        settings: Box::new(|url| {
-            format!(
-                "[[process.harvester-influxdb.source]]\nname = \"test\"\nurl = \"{url}\"\n\
-                 database = \"airsenseur\"\n{QUICK}"
-            )
-        }),
+        process,
+        settings: settings_of(process, "", "database = \"airsenseur\"\n"),
         remote: Box::new(remote),
         steps: every(75, 8),
         least_lines: 50,
@@ -130,4 +122,61 @@ fn readings_until(now: Timestamp) -> String {
         }
     }
     lines
+}
+
+/// Reference stations behind a Timeseries API, also as rows; here only into the store.
+pub(crate) fn timeseries() -> Source {
+    let process = "harvester-rivm";
+    Source {
+        process,
+        settings: settings_of(process, &format!("{}/timeseries/", timeseries::PREFIX), ""),
+        remote: Box::new(|clock| {
+            timeseries::router(Arc::new(timeseries::World::new(7, start())), clock)
+        }),
+        steps: every(75, 8),
+        least_lines: 40,
+    }
+}
+
+/// Things of a SensorThings service, in both versions of the standard.
+pub(crate) fn sensorthings(flavour: Flavour, path: &str) -> Source {
+    let process = "harvester-sensorthings";
+    Source {
+        process,
+        settings: settings_of(process, path, ""),
+        remote: Box::new(move |clock| {
+            let world = sensorthings::World::new(7, start(), flavour);
+            sensorthings::router(Arc::new(world), clock)
+        }),
+        steps: every(75, 8),
+        least_lines: 40,
+    }
+}
+
+/// Boxes of openSenseMap.
+pub(crate) fn opensensemap() -> Source {
+    let process = "harvester-opensensemap";
+    let since = format!(
+        "bbox = [-180.0, -90.0, 180.0, 90.0]\nsince = \"{}\"\n",
+        start()
+    );
+    Source {
+        process,
+        settings: settings_of(process, "", &since),
+        remote: Box::new(|clock| {
+            opensensemap::router(Arc::new(opensensemap::World::new(7, start())), clock)
+        }),
+        steps: every(75, 8),
+        least_lines: 40,
+    }
+}
+
+/// A source at this path of the remote.
+fn settings_of(process: &str, path: &str, further: &str) -> Box<dyn Fn(&str) -> String> {
+    let (process, path, further) = (process.to_owned(), path.to_owned(), further.to_owned());
+    Box::new(move |url| {
+        format!(
+            "[[process.{process}.source]]\nname = \"test\"\nurl = \"{url}{path}\"\n{further}{QUICK}"
+        )
+    })
 }
