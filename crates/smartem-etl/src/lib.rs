@@ -5,6 +5,7 @@
 //! - [`Chain`]: `input | filters | outputs`; [`Input`], [`Filter`] and [`Output`] are its parts, a
 //!   [`Batch`] what goes through them, with the checkpoints that cover it
 //! - [`Registry`]: the kinds of parts by name, each with its settings and its documentation
+//! - [`extract`]: a filter that makes rows of raw values
 //! - [`Refiner`]: raw records from the store into observations
 //! - [`Scheduler`]: processes on cron schedules inside one program
 //!
@@ -14,6 +15,7 @@
 mod batch;
 mod chain;
 mod component;
+pub mod extract;
 mod process;
 mod progress;
 mod refiner;

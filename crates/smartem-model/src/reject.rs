@@ -67,7 +67,7 @@ reasons! {
 }
 
 reasons! {
-    /// Why a whole record could not be used (R2.5, R10.8).
+    /// Why a whole record could not be used (R2.5, R10.8), or not be handed on.
     QuarantineReason {
         /// Not an object, no usable `device_id`, or no list `data.timeseries`.
         MalformedRecord = "malformed_record",
@@ -77,6 +77,8 @@ reasons! {
         InvalidHour = "invalid_hour",
         /// Neither the samples, the record nor the station tell a position.
         NoLocation = "no_location",
+        /// The other side of an output refused it for good.
+        RefusedByOutput = "refused_by_output",
     }
 }
 

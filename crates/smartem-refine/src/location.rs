@@ -1,10 +1,11 @@
 //! R9: one location for the whole record.
 
+use smartem_model::raw::Samples;
 use smartem_model::{Position, PositionSource};
 
 use crate::definition::{CoordinateEncoding, LocationKeys};
 use crate::noise::word;
-use crate::prepare::{Prepared, Reading};
+use crate::prepare::Prepared;
 
 /// The position of the newest fix among the samples, and the newest valid altitude, each by itself.
 pub(crate) fn from_samples(
@@ -15,9 +16,7 @@ pub(crate) fn from_samples(
     let latitudes = prepared.readings_of(&keys.latitude);
     let mut newest: Option<(usize, Position)> = None;
     for (at, (lon, lat)) in longitudes.into_iter().zip(latitudes).enumerate() {
-        let fix = degrees(lon, keys.encoding)
-            .zip(degrees(lat, keys.encoding))
-            .and_then(|(lon, lat)| Position::horizontal(lon, lat));
+        let fix = fix(lon.number(), lat.number(), keys.encoding);
         if let Some(fix) = fix
             && newest.is_none_or(|(known, best)| {
                 is_newer(prepared, at, known, || {
@@ -32,6 +31,21 @@ pub(crate) fn from_samples(
         newest.map(|(_, position)| position),
         altitude(prepared, keys),
     )
+}
+
+/// The position of one sample (R9.1, R9.2).
+pub(crate) fn of_sample(samples: &Samples, row: usize, keys: &LocationKeys) -> Option<Position> {
+    let number = |key: &str| samples.column(key)?.cell(row).number();
+    fix(
+        number(&keys.longitude)?,
+        number(&keys.latitude)?,
+        keys.encoding,
+    )
+}
+
+/// A position from two coordinates as a sample writes them; NaN is none.
+fn fix(lon: f64, lat: f64, encoding: CoordinateEncoding) -> Option<Position> {
+    Position::horizontal(degrees(lon, encoding)?, degrees(lat, encoding)?)
 }
 
 /// Whether sample `at`, which stands behind `known` in the order of samples, supersedes it.
@@ -56,8 +70,7 @@ fn altitude(prepared: &Prepared<'_>, keys: &LocationKeys) -> Option<f64> {
     newest.map(|(_, metres)| metres)
 }
 
-fn degrees(reading: Reading, encoding: CoordinateEncoding) -> Option<f64> {
-    let value = reading.number();
+fn degrees(value: f64, encoding: CoordinateEncoding) -> Option<f64> {
     if value.is_nan() {
         return None;
     }

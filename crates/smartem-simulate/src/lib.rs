@@ -14,6 +14,7 @@
 //! - [`opensensemap`], [`sensorthings`], [`timeseries`]: the APIs of openSenseMap, of OGC SensorThings and of
 //!   52North's Timeseries over [`instruments`], a small network of stations.
 //! - [`whale::router`]: the Raw Sensor ("Whale") API v1.1 below `/sensors/v1` over either [`whale::World`].
+//! - [`influxd::Influxd`]: not played but real, an InfluxDB that tests start and stop.
 //!
 //! ```
 //! use smartem_simulate::city::{City, CityConfig};
@@ -26,7 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What it does not do: it reads no clock (time is given by a [`whale::Clock`]), listens on no port, knows nothing
+//! What it does not do: it reads no clock (time is given by a [`whale::Clock`]), listens on no port itself, knows nothing
 //! of the rest of the platform, and does not check the bearer token that the real collector asks for. The last
 //! digits of results depend on the floating point library, so identical bytes are promised for one build, not
 //! across processor families.
@@ -35,6 +36,7 @@ mod calendar;
 mod chance;
 pub mod city;
 pub mod faults;
+pub mod influxd;
 pub mod instruments;
 pub mod irregular;
 pub mod josene;

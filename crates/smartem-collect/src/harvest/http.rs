@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::{SignedDuration, Timestamp};
 use rand::Rng;
 use reqwest::header::{
@@ -155,6 +156,16 @@ pub fn bearer(token: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+/// The header value of a user with a password (RFC 7617).
+pub fn basic(user: &str, password: &str) -> HeaderValue {
+    let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
+    // Base64 has no character that a header may not hold.
+    let value = HeaderValue::from_str(&format!("Basic {encoded}"));
+    let mut value = value.unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+    value.set_sensitive(true);
+    value
 }
 
 /// Headers that authorise with this value.

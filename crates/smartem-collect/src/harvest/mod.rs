@@ -6,6 +6,7 @@
 pub mod csv;
 mod hours;
 pub mod http;
+pub mod influxdb;
 pub mod opensensemap;
 mod queue;
 pub mod rivm;

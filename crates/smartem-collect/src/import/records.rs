@@ -118,7 +118,9 @@ impl Records {
             QuarantineReason::InvalidHour => {
                 "write for example \"day\": 20260301, \"hour\": 24".to_owned()
             }
-            QuarantineReason::MalformedRecord | QuarantineReason::NoLocation => {
+            QuarantineReason::MalformedRecord
+            | QuarantineReason::NoLocation
+            | QuarantineReason::RefusedByOutput => {
                 "a record has `device_id`, `device_type`, `day`, `hour` and `data.timeseries`"
                     .to_owned()
             }

@@ -3,6 +3,7 @@
 
 mod csv;
 mod examples;
+mod influxdb;
 mod network;
 mod opensensemap;
 mod recorder;

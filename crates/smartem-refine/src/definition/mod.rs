@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use smartem_model::{Averaging, Text, Unit, Units, Vocabulary};
+use smartem_model::raw::{Cell, Samples};
+use smartem_model::{Averaging, Position, Text, Unit, Units, Vocabulary};
 
 use crate::hash::short_sha256;
 use crate::laws::{self, FrontEnd};
@@ -311,6 +312,42 @@ impl Definition {
             Rule::NoiseClass { .. } => Averaging::Class,
             Rule::Direct { .. } | Rule::Network { .. } => Averaging::Arithmetic,
         })
+    }
+
+    /// The widest bounds (inclusive, infinite where there is none) within which an input under this
+    /// key is accepted; `None` for a key that is no numeric input.
+    ///
+    /// Where samples hold one reading each, keys are names of streams.
+    pub fn input_bounds(&self, key: &str) -> Option<(f64, f64)> {
+        let of_networks = self.network_inputs.iter().map(|input| &input.input);
+        let of_indicators = self.indicators.iter().filter_map(|i| match &i.rule {
+            Rule::Direct { input, .. } => Some(input),
+            Rule::Noise { .. } | Rule::NoiseClass { .. } | Rule::Network { .. } => None,
+        });
+        of_indicators
+            .chain(of_networks)
+            .filter(|input| *self.keys[input.slot] == *key)
+            .map(|input| (input.bounds.min, input.bounds.max))
+            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    /// The position that a sample itself tells (R9.1, R9.2).
+    pub fn position_of(&self, samples: &Samples, row: usize) -> Option<Position> {
+        crate::location::of_sample(samples, row, &self.location)
+    }
+
+    /// The reading that a sample has under a key; where samples hold one reading each, the reading
+    /// of the stream of that name. [`Cell::Absent`] when there is none.
+    pub fn reading_of<'a>(&self, samples: &'a Samples, row: usize, key: &str) -> Cell<'a> {
+        let cell = |name: &str| samples.column(name).map_or(Cell::Absent, |c| c.cell(row));
+        let Some(stream) = &self.stream else {
+            return cell(key);
+        };
+        match &stream.reading {
+            None => cell(key),
+            Some(reading) if cell(&stream.key).text().as_deref() == Some(key) => cell(reading),
+            Some(_) => Cell::Absent,
+        }
     }
 
     /// Whether refining looks at this key of the samples; of others nothing depends.

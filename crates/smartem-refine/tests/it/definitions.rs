@@ -1,6 +1,9 @@
 //! Station types as data: what a definition can say, and how its faults are explained.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
+use smartem_model::raw::{Cell, RawRecord};
 use smartem_refine::{Catalogue, Definition};
 
 use crate::support::{answer, catalogue, root, vocabulary};
@@ -487,4 +490,60 @@ fn an_hour_of_only_the_keys_that_are_read_is_refined_the_same() {
         assert_eq!(whole, read, "{}", folder.display());
     }
     assert!(compared > 20, "only {compared} samples were compared");
+}
+
+fn shipped(station_type: &str) -> Arc<Definition> {
+    catalogue().get(station_type).unwrap().clone()
+}
+
+#[test]
+fn the_bounds_of_an_input_are_the_widest_of_all_who_read_it() {
+    let josene = shipped("jose");
+    // Read by the indicator up to 100 %, by the gas networks up to 120 %.
+    assert_eq!(
+        josene.input_bounds("s_humidity"),
+        Some((10_000.0, 120_000.0))
+    );
+    assert_eq!(josene.input_bounds("s_co2"), Some((0.0, 5_000_000.0)));
+    assert_eq!(josene.input_bounds("v_audio0"), None);
+    assert_eq!(josene.input_bounds("s_rain"), None);
+    let airsenseur = shipped("ase");
+    let (min, max) = airsenseur.input_bounds("Tempe").unwrap();
+    assert!(min.is_infinite() && max.is_infinite());
+    assert_eq!(airsenseur.input_bounds("COA4"), Some((0.0, 65_535.0)));
+}
+
+#[test]
+fn a_sample_tells_its_position_and_readings() {
+    let samples = |type_: &str, sample: Value| {
+        let record = json!({"device_id": "1", "device_type": type_, "day": 20_261_120, "hour": 1,
+            "data": {"timeseries": [sample]}});
+        RawRecord::from_json(&record.to_string(), &|_| true)
+            .unwrap()
+            .samples
+    };
+    let josene = shipped("jose");
+    let fix = samples(
+        "jose",
+        json!({"s_longitude": 5_914_103, "s_latitude": 53_949_937, "s_co2": 7}),
+    );
+    let position = josene.position_of(&fix, 0).unwrap();
+    assert_eq!((position.lon, position.lat), (5.671_223, 51.472_561));
+    assert_eq!(josene.reading_of(&fix, 0, "s_co2"), Cell::Integer(7));
+    assert_eq!(josene.reading_of(&fix, 0, "s_co"), Cell::Absent);
+    for bogus in [
+        json!({"s_longitude": 0x801F_FFFF_u32, "s_latitude": 0x801F_FFFF_u32}),
+        json!({"s_longitude": 5_914_103}),
+        json!({"s_longitude": "5914103", "s_latitude": 53_949_937}),
+    ] {
+        assert_eq!(josene.position_of(&samples("jose", bogus), 0), None);
+    }
+    let airsenseur = shipped("ase");
+    let reading = samples(
+        "ase",
+        json!({"name": "COA4", "sampleEvaluatedVal": 1.5, "longitude": 120.0, "latitude": 14.5}),
+    );
+    assert!(airsenseur.position_of(&reading, 0).is_some());
+    assert_eq!(airsenseur.reading_of(&reading, 0, "COA4"), Cell::Real(1.5));
+    assert_eq!(airsenseur.reading_of(&reading, 0, "NOB4"), Cell::Absent);
 }

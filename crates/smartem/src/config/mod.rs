@@ -216,6 +216,15 @@ impl Config {
     }
 }
 
+/// The settings of a part of a process as they are built in.
+pub(crate) fn built_in_settings(process: &str, part: &str) -> anyhow::Result<Table> {
+    let config = Config::from_table(layers::defaults()?)?;
+    match config.process.get(process) {
+        Some(process) => process.settings_of(part),
+        None => Ok(Table::new()),
+    }
+}
+
 /// The file that was named, or the usual one where it exists.
 fn file(global: &Global) -> Option<&Path> {
     let usual = Path::new(USUAL_FILE);

@@ -90,6 +90,13 @@ fn whale() {
 }
 
 #[test]
+fn influxdb() {
+    if let Some(source) = sources::influxdb() {
+        the_store_is_the_same(&source);
+    }
+}
+
+#[test]
 fn timeseries() {
     the_store_is_the_same(&sources::timeseries());
 }

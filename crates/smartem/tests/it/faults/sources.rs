@@ -1,9 +1,14 @@
 //! The remotes of the harvesters, each with its process and what it lives through.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use jiff::{SignedDuration, Timestamp};
 use smartem_simulate::city::{City, CityConfig};
+use smartem_simulate::faults::{self, Line};
+use smartem_simulate::influxd::{Influxd, InfluxdError};
 use smartem_simulate::irregular::Irregular;
 use smartem_simulate::sensorthings::Flavour;
 use smartem_simulate::{opensensemap, sensorthings, timeseries, whale};
@@ -52,6 +57,71 @@ pub(crate) fn whale() -> Source {
         steps: every(75, 8),
         least_lines: 100,
     }
+}
+
+/// AirSensEUR boxes behind a real InfluxDB; `None`, said aloud, when there is none.
+#[expect(clippy::print_stdout, reason = "a skipped test says so aloud")]
+pub(crate) fn influxdb() -> Option<Source> {
+    if let Err(error @ InfluxdError::Missing) = Influxd::start() {
+        println!("skipped: {error}");
+        return None;
+    }
+    let remote = |clock: whale::Clock| {
+        let influxd = Influxd::start().unwrap();
+        influxd.execute("CREATE DATABASE airsenseur").unwrap();
+        let line = Line::new(&influxd.url(), 0, 0, &[]);
+        let influxd = Arc::new(influxd);
+        let fill = move |request: Request, next: Next| {
+            let (influxd, now) = (influxd.clone(), clock());
+            async move {
+                // The same points again are the same points.
+                let written = influxd.write("airsenseur", &readings_until(now)).unwrap();
+                assert_eq!(written.status, 204, "{}", written.body);
+                next.run(request).await
+            }
+        };
+        faults::router(Arc::new(line)).layer(from_fn(fill))
+    };
+    let process = "harvester-influxdb";
+    Some(Source {
+        process,
+        settings: settings_of(process, "", "database = \"airsenseur\"\n"),
+        remote: Box::new(remote),
+        steps: every(75, 8),
+        least_lines: 50,
+    })
+}
+
+/// What three boxes have sent until now: one as it measures, one with what it measured in five hours
+/// at a time, one that was off for three weeks and appears in the middle of the story.
+fn readings_until(now: Timestamp) -> String {
+    let minutes = |n: i64| SignedDuration::from_mins(n);
+    let begin = start() - SignedDuration::from_hours(3);
+    let mut lines = String::new();
+    for n in 0..(now.duration_since(begin).as_mins() / 10) {
+        let at = begin + minutes(10 * n);
+        let sent = [
+            ("steady", at, at + minutes(4)),
+            ("patient", at, begin + minutes(300 * (n / 30 + 1))),
+            ("back", at, start() + SignedDuration::from_hours(3)),
+            ("back", at - SignedDuration::from_hours(21 * 24), start()),
+        ];
+        for (measurement, at, arrives) in sent {
+            if arrives > now {
+                continue;
+            }
+            for (name, value) in [("Tempe", 10 + n % 7), ("Press", 1000 + n % 11)] {
+                let nanoseconds = at.as_nanosecond();
+                writeln!(
+                    lines,
+                    "{measurement},name={name} latitude=52.2,longitude=5.1,\
+                     sampleEvaluatedVal={value} {nanoseconds}"
+                )
+                .unwrap();
+            }
+        }
+    }
+    lines
 }
 
 /// Reference stations behind a Timeseries API, also as rows; here only into the store.

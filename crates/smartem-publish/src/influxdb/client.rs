@@ -1,0 +1,329 @@
+//! The write door of InfluxDB 1.x: one request, tried again while that may help.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::SignedDuration;
+use rand::Rng;
+use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER};
+use serde_json::Value;
+use smartem_etl::{OutputError, Run};
+use url::Url;
+
+use super::config::{Credentials, InfluxdbSettings};
+
+/// A wait that a server asks for is honoured up to this.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// Of what a server says so many characters are told.
+const LONGEST_TEXT: usize = 600;
+
+/// Writes to one database.
+pub(super) struct Client {
+    http: reqwest::Client,
+    /// With database and retention policy.
+    address: Url,
+    /// The address as it is told.
+    place: String,
+    database: String,
+    user: Option<(String, String)>,
+    attempts: u32,
+    backoff: Duration,
+    gzip: bool,
+}
+
+/// Lines that the server does not take.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// What it says.
+    pub text: String,
+    /// How many points it left out, if it tells; the others are written.
+    pub dropped: Option<usize>,
+    /// Whether it would take all of them from another time: they are older than it keeps any.
+    pub is_too_old: bool,
+}
+
+/// A client that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    #[error("making an HTTP client")]
+    Http(#[from] reqwest::Error),
+    #[error("`token_file` holds characters that no header may")]
+    Token,
+    #[error("`url`: {0} cannot be the base of an address")]
+    Address(Url),
+}
+
+enum Failure {
+    /// Worth another attempt.
+    Passing {
+        problem: String,
+        retry_after: Option<Duration>,
+    },
+    /// A person has to act.
+    Final(String),
+}
+
+impl Client {
+    pub(super) fn new(
+        settings: &InfluxdbSettings,
+        credentials: Credentials,
+    ) -> Result<Self, ClientError> {
+        let mut headers = HeaderMap::new();
+        let mut user = None;
+        match credentials {
+            Credentials::None => {}
+            Credentials::Password(name, password) => user = Some((name, password)),
+            Credentials::Token(token) => {
+                let value = HeaderValue::from_str(&format!("Token {token}"));
+                let mut value = value.map_err(|_| ClientError::Token)?;
+                value.set_sensitive(true);
+                headers.insert(AUTHORIZATION, value);
+            }
+        }
+        let timeout = duration(settings.timeout);
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("smartem/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .timeout(timeout)
+            .connect_timeout(timeout.min(Duration::from_secs(10)))
+            .build()?;
+        let address = write_address(settings)?;
+        let mut place = address.clone();
+        place.set_query(None);
+        Ok(Self {
+            http,
+            address,
+            place: place.into(),
+            database: settings.database.clone(),
+            user,
+            attempts: settings.attempts.max(1),
+            backoff: duration(settings.backoff),
+            gzip: settings.gzip,
+        })
+    }
+
+    /// Writes lines. `Ok(Err(_))`: they arrived, and not all of them are to the server's liking.
+    ///
+    /// # Errors
+    /// When the server cannot be written to now, or the run ended first.
+    pub(super) async fn write(
+        &self,
+        run: &Run,
+        lines: String,
+    ) -> Result<Result<(), Refusal>, OutputError> {
+        tokio::select! {
+            biased;
+            () = run.ended() => Err(OutputError::Interrupted),
+            answer = self.write_until_answered(lines) => {
+                answer.map_err(|problem| OutputError::Unreachable {
+                    place: self.place.clone(),
+                    problem,
+                })
+            }
+        }
+    }
+
+    async fn write_until_answered(&self, lines: String) -> Result<Result<(), Refusal>, String> {
+        let body = bytes::Bytes::from(if self.gzip {
+            compressed(&lines).map_err(|error| error.to_string())?
+        } else {
+            lines.into_bytes()
+        });
+        let mut attempt = 1;
+        loop {
+            match self.attempt(body.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Final(problem)) => return Err(problem),
+                Err(Failure::Passing { problem, .. }) if attempt >= self.attempts => {
+                    return Err(format!("{problem} (after {attempt} attempts)"));
+                }
+                Err(Failure::Passing { retry_after, .. }) => {
+                    tokio::time::sleep(retry_after.unwrap_or_else(|| self.wait(attempt))).await;
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    /// Half to the whole of the doubled wait, so that many writers do not come back at once.
+    fn wait(&self, attempt: u32) -> Duration {
+        let doubled = self.backoff.saturating_mul(1 << (attempt - 1).min(10));
+        doubled.mul_f64(rand::rng().random_range(0.5..=1.0))
+    }
+
+    async fn attempt(&self, body: bytes::Bytes) -> Result<Result<(), Refusal>, Failure> {
+        let mut request = self.http.post(self.address.clone()).body(body);
+        if let Some((name, password)) = &self.user {
+            request = request.basic_auth(name, Some(password));
+        }
+        if self.gzip {
+            request = request.header(CONTENT_ENCODING, "gzip");
+        }
+        let answer = request.send().await.map_err(passing)?;
+        let status = answer.status();
+        let retry_after = retry_after(answer.headers());
+        let body = answer.bytes().await.map_err(passing)?;
+        if status.is_success() {
+            return Ok(Ok(()));
+        }
+        let text = told(&body);
+        let problem = format!("the server answered {status}: {text}");
+        match status {
+            StatusCode::BAD_REQUEST
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::PAYLOAD_TOO_LARGE => self.refusal(text).map(Err),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(Failure::Passing {
+                problem,
+                retry_after,
+            }),
+            status if status.is_server_error() => Err(Failure::Passing {
+                problem,
+                retry_after,
+            }),
+            status => Err(Failure::Final(self.with_remedy(status, &problem))),
+        }
+    }
+
+    /// What a refusal of lines says, unless it is one of the server's own limits.
+    fn refusal(&self, text: String) -> Result<Refusal, Failure> {
+        // Points over a limit are good points: they are to be written once the limit is mended.
+        if text.contains("limit exceeded") {
+            return Err(Failure::Final(format!(
+                "the server answered: {text}; raise the limit in its configuration, or write fewer \
+                 series to the database {}",
+                self.database
+            )));
+        }
+        let dropped = text
+            .rsplit_once("dropped=")
+            .and_then(|(_, count)| count.trim_end().parse().ok());
+        Ok(Refusal {
+            is_too_old: text.contains("points beyond retention policy"),
+            dropped,
+            text,
+        })
+    }
+
+    fn with_remedy(&self, status: StatusCode, problem: &str) -> String {
+        let database = &self.database;
+        let remedy = match status {
+            StatusCode::UNAUTHORIZED => {
+                "give `username` and `password_file`, or `token_file`, of one who may write"
+                    .to_owned()
+            }
+            StatusCode::FORBIDDEN => match &self.user {
+                Some((name, _)) => {
+                    format!("let the user write: GRANT WRITE ON \"{database}\" TO \"{name}\"")
+                }
+                None => format!("give `username` of one who may write to the database {database}"),
+            },
+            StatusCode::NOT_FOUND if problem.contains("not found:") => {
+                format!("make the database (CREATE DATABASE \"{database}\") or mend `database`")
+            }
+            _ => "is `url` the base address of an InfluxDB?".to_owned(),
+        };
+        format!("{problem}; {remedy}. What was not written stays waiting")
+    }
+}
+
+fn write_address(settings: &InfluxdbSettings) -> Result<Url, ClientError> {
+    let refused = || ClientError::Address(settings.url.clone());
+    let mut address = settings.url.clone();
+    address
+        .path_segments_mut()
+        .map_err(|()| refused())?
+        .pop_if_empty()
+        .push("write");
+    address.set_fragment(None);
+    let mut query = address.query_pairs_mut();
+    query.append_pair("db", &settings.database);
+    if let Some(policy) = &settings.retention_policy {
+        query.append_pair("rp", policy);
+    }
+    drop(query);
+    Ok(address)
+}
+
+fn compressed(lines: &str) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(lines.as_bytes())?;
+    encoder.finish()
+}
+
+/// What an answer says: the `error` of version 1, the `message` of version 2, or its text.
+fn told(body: &[u8]) -> String {
+    let document: Option<Value> = serde_json::from_slice(body).ok();
+    let member = document.as_ref().and_then(|document| {
+        let texts = ["error", "message"].map(|name| document.get(name));
+        texts.into_iter().flatten().find_map(Value::as_str)
+    });
+    let text = member.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
+    let text = text.trim();
+    match text.char_indices().nth(LONGEST_TEXT) {
+        None => text.to_owned(),
+        // The end of the text tells how many points were dropped.
+        Some((cut, _)) => {
+            let end = text.rfind(" dropped=").filter(|end| *end > cut);
+            format!("{}...{}", &text[..cut], end.map_or("", |end| &text[end..]))
+        }
+    }
+}
+
+/// Connection refused, time-out, answer cut short: worth another attempt.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "reads as a function to map errors with"
+)]
+fn passing(error: reqwest::Error) -> Failure {
+    let mut problem = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        problem = format!("{problem}: {cause}");
+        source = cause.source();
+    }
+    Failure::Passing {
+        problem,
+        retry_after: None,
+    }
+}
+
+/// The wait that a server asks for, when it says a number of seconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+/// A negative duration of the settings is none.
+fn duration(signed: SignedDuration) -> Duration {
+    Duration::try_from(signed).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_is_found_in_each_of_its_forms() {
+        assert_eq!(told(br#"{"error":"timeout"}"#), "timeout");
+        assert_eq!(told(br#"{"code":"invalid","message":"no"}"#), "no");
+        assert_eq!(told(b" bad gateway\n"), "bad gateway");
+        let long = format!(
+            r#"{{"error":"partial write: {} dropped=3"}}"#,
+            "x".repeat(2000)
+        );
+        let told = told(long.as_bytes());
+        assert!(
+            told.len() < 700 && told.ends_with("x... dropped=3"),
+            "{told}"
+        );
+    }
+}
