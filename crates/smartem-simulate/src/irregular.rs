@@ -37,12 +37,11 @@ impl Irregular {
     /// What time it is for a station.
     fn seen(&self, id: &str, now: Timestamp) -> Timestamp {
         let place = self.place_of(id);
-        let behind = match place {
-            0 => SignedDuration::from_hours(5),
-            _ => {
-                let luck = Stream::new(self.seed, place as u64, Purpose::HourFate).bits(0);
-                SignedDuration::from_secs((luck % 1500).cast_signed())
-            }
+        let luck = Stream::new(self.seed, place as u64, Purpose::HourFate).bits(0);
+        let behind = if place == 0 {
+            SignedDuration::from_hours(5)
+        } else {
+            SignedDuration::from_secs((luck % 1500).cast_signed())
         };
         now.checked_sub(behind).unwrap_or(now)
     }

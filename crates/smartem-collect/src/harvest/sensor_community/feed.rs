@@ -41,6 +41,8 @@ pub(super) fn places(config: &SensorCommunityConfig) -> Vec<String> {
 pub(super) struct FeedProgress {
     /// The last poll in which every request had success.
     pub polled: Option<Timestamp>,
+    /// Whether a poll was missed and the averages that stand for it are still to be read.
+    pub owes_averages: bool,
     /// The place with which a poll ended that came to no end; the next one begins behind it.
     pub after: Option<String>,
     /// Versions of the answers, by place.

@@ -135,16 +135,19 @@ impl SensorCommunity {
         if is_whole {
             progress.polled = Some(now);
         }
+        // What was missed is owed until the averages that stand for it are in the store.
+        let wants_averages = self.config.hour_feed && intent.wants_history();
+        progress.owes_averages |= wants_averages && was_missed;
         progress.after = answers.cut_off.clone();
         progress.validators = answers.validators;
         if answers.failure.is_none() || answers.any_success {
             self.commit(poll, intent, answers.found, answers.batch, &progress)
                 .await?;
         }
-        let wants_averages = self.config.hour_feed && intent.wants_history();
         let mut failure = answers.failure.filter(|_| !answers.any_success);
-        if wants_averages && (was_missed || !is_whole) && poll.run.should_end().is_none() {
-            match self.read_averages(poll).await {
+        if wants_averages && progress.owes_averages && poll.run.should_end().is_none() {
+            progress.owes_averages = false;
+            match self.read_averages(poll, &progress).await {
                 Ok(()) => failure = None,
                 Err(InputError::Unreachable { place, problem }) => {
                     warn!(source = %self.origin.source, place, problem, "averages not read");
@@ -259,16 +262,25 @@ impl SensorCommunity {
         }
     }
 
-    async fn read_averages(&self, poll: &Poll<'_>) -> Result<(), InputError> {
+    /// Reads the averages of the last hour; the checkpoint says that they are no longer owed.
+    async fn read_averages(
+        &self,
+        poll: &Poll<'_>,
+        progress: &FeedProgress,
+    ) -> Result<(), InputError> {
         let none = Validators::default();
         let document = self.document(poll.run, LAST_HOUR, &none).await;
         let Some(document) = document.map_err(|error| error.at(LAST_HOUR))? else {
             return Ok(());
         };
         let mut answers = Answers::default();
-        self.take(poll, LAST_HOUR, Scope::World, document, &mut answers)
+        let was_understood = self
+            .take(poll, LAST_HOUR, Scope::World, document, &mut answers)
             .await;
         let mut batch = answers.batch;
+        if was_understood {
+            batch.checkpoints.push(checkpoint(FEED, progress));
+        }
         self.note(poll, &answers.found, &mut batch);
         self.commit_hours(poll, answers.found, Standing::Average, LAST_HOUR, batch)
             .await

@@ -5,6 +5,7 @@
 //! time of the remote: in the undisturbed world once, in the disturbed one a few times over a line on
 //! which answers go wrong, each run perhaps killed, and then once more over a good line.
 
+mod outputs;
 mod sources;
 pub(crate) mod stage;
 
@@ -114,4 +115,14 @@ fn sensorthings_1_1() {
 #[test]
 fn opensensemap() {
     the_store_is_the_same(&sources::opensensemap());
+}
+
+#[test]
+fn sensor_community() {
+    the_store_is_the_same(&sources::sensor_community());
+}
+
+#[test]
+fn csv() {
+    the_store_is_the_same(&sources::csv());
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
+use axum::routing::get;
 use jiff::{SignedDuration, Timestamp};
 use smartem_simulate::city::{City, CityConfig};
 use smartem_simulate::faults::{self, Line};
 use smartem_simulate::influxd::{Influxd, InfluxdError};
 use smartem_simulate::irregular::Irregular;
 use smartem_simulate::sensorthings::Flavour;
-use smartem_simulate::{opensensemap, sensorthings, timeseries, whale};
+use smartem_simulate::{opensensemap, sensor_community, sensorthings, timeseries, whale};
 
 /// A kind of source.
 pub(crate) struct Source {
@@ -168,6 +169,75 @@ pub(crate) fn opensensemap() -> Source {
         }),
         steps: every(75, 8),
         least_lines: 40,
+    }
+}
+
+/// Kits of Sensor.Community: two hours of polls, and a day later the archive.
+pub(crate) fn sensor_community() -> Source {
+    let process = "harvester-sensor-community";
+    let day = SignedDuration::from_hours(30);
+    let mut steps = every(5, 16);
+    steps.extend([1, 2].map(|n| start() + day + SignedDuration::from_mins(5 * n)));
+    Source {
+        process,
+        settings: Box::new(move |url| {
+            format!(
+                "[[process.{process}.source]]\nname = \"test\"\nurl = \"{url}\"\n\
+                 archive_url = \"{url}/archive\"\narchive = true\n\
+                 archive_from = \"2026-03-01\"\nboxes = [[-90.0, -180.0, 90.0, 180.0]]\n{QUICK}"
+            )
+        }),
+        remote: Box::new(|clock| {
+            let world = Arc::new(sensor_community::World::new(
+                7,
+                start() - SignedDuration::from_hours(2),
+            ));
+            sensor_community::router(world, clock)
+        }),
+        steps,
+        least_lines: 40,
+    }
+}
+
+/// A table that grows, and one that appears later, read by URL.
+pub(crate) fn csv() -> Source {
+    let process = "harvester-csv";
+    let table = |now: Timestamp, since: Timestamp, station: &str| {
+        let mut text = "when;station;PM10;temp\n".to_owned();
+        for n in 0..(now.duration_since(since).as_mins() / 7) {
+            let time = since + SignedDuration::from_mins(7 * n);
+            writeln!(text, "{time};{station};{}.5;{}", n % 40, n % 17).unwrap();
+        }
+        text
+    };
+    Source {
+        process,
+        settings: Box::new(move |url| {
+            format!(
+                "[[process.{process}.source]]\nname = \"test\"\n\
+                 urls = [\"{url}/grows.csv\", \"{url}/later.csv\"]\n\
+                 station_column = \"station\"\nstation_prefix = \"school:\"\n\
+                 time_column = \"when\"\nposition = [5.8, 51.8]\n\
+                 columns = {{ pm10 = {{ column = \"PM10\" }}, temperature = {{ column = \"temp\" }} }}\n{QUICK}"
+            )
+        }),
+        remote: Box::new(move |clock| {
+            let (of_first, of_second) = (clock.clone(), clock);
+            let appears = start() + SignedDuration::from_hours(2);
+            let first = get(async move || table(of_first(), start(), "7"));
+            let second = get(async move || {
+                let now = of_second();
+                let is_there = now >= appears;
+                is_there
+                    .then(|| table(now, appears - SignedDuration::from_hours(1), "9"))
+                    .ok_or(axum::http::StatusCode::NOT_FOUND)
+            });
+            axum::Router::new()
+                .route("/grows.csv", first)
+                .route("/later.csv", second)
+        }),
+        steps: every(45, 8),
+        least_lines: 20,
     }
 }
 

@@ -22,8 +22,11 @@ pub(crate) struct Stage<'a> {
     /// Seconds since 1970.
     time: Arc<AtomicI64>,
     pub(crate) line: Arc<Line>,
-    _server: Server,
+    _server: Servers,
 }
+
+/// Servers that go together.
+struct Servers(#[expect(dead_code, reason = "held so that they serve")] Vec<Server>);
 
 /// Serves until it is dropped.
 struct Server(Option<tokio::sync::oneshot::Sender<()>>);
@@ -123,7 +126,7 @@ impl<'a> Stage<'a> {
 pub(crate) struct Served {
     pub(crate) line: Arc<Line>,
     pub(crate) url: String,
-    _server: Server,
+    _server: Servers,
 }
 
 impl Served {
@@ -135,31 +138,41 @@ impl Served {
             _server: server,
         }
     }
+
+    /// A line to a server that runs already.
+    pub(crate) fn to(upstream: &str, seed: u64, percent: u64, faults: &[Fault]) -> Self {
+        let line = Arc::new(Line::new(upstream, seed, percent, faults));
+        let (url, server) = serve_one(faults::router(line.clone()));
+        Self {
+            line,
+            url,
+            _server: Servers(vec![server]),
+        }
+    }
 }
 
-/// Serves a remote, with a line in front of it that may be bad; gives back the address of the line.
-fn serve(remote: axum::Router, seed: u64, percent: u64) -> (Arc<Line>, String, Server) {
+/// Serves a router; gives back its address.
+fn serve_one(router: axum::Router) -> (String, Server) {
     let (told, address) = mpsc::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     std::thread::spawn(move || {
         crate::support::block_on(async {
-            let bind = || tokio::net::TcpListener::bind("127.0.0.1:0");
-            let (behind, front) = (bind().await.unwrap(), bind().await.unwrap());
-            let upstream = format!("http://{}", behind.local_addr().unwrap());
-            let line = Arc::new(Line::new(&upstream, seed, percent, &Fault::ALL));
-            let url = format!("http://{}", front.local_addr().unwrap());
-            told.send((line.clone(), url)).unwrap();
-            let servers = async {
-                let remote = axum::serve(behind, remote).into_future();
-                let proxy = axum::serve(front, faults::router(line)).into_future();
-                let _ = tokio::join!(remote, proxy);
-            };
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            told.send(format!("http://{}", listener.local_addr().unwrap()))
+                .unwrap();
             tokio::select! {
-                () = servers => {}
+                _ = axum::serve(listener, router).into_future() => {}
                 _ = stopped => {}
             }
         });
     });
-    let (line, url) = address.recv().unwrap();
-    (line, url, Server(Some(stop)))
+    (address.recv().unwrap(), Server(Some(stop)))
+}
+
+/// Serves a remote, with a line in front of it that may be bad; gives back the address of the line.
+fn serve(remote: axum::Router, seed: u64, percent: u64) -> (Arc<Line>, String, Servers) {
+    let (upstream, behind) = serve_one(remote);
+    let line = Arc::new(Line::new(&upstream, seed, percent, &Fault::ALL));
+    let (url, front) = serve_one(faults::router(line.clone()));
+    (line, url, Servers(vec![front, behind]))
 }
