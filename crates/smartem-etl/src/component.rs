@@ -115,17 +115,13 @@ impl<Made: 'static> Kind<Made> {
         Setting::of(&(self.schema)())
     }
 
-    /// Whether none of the settings that it must have are there: it waits to be configured.
-    pub fn is_unconfigured(&self, settings: &Table) -> bool {
-        let needed: Vec<Setting> = self
-            .settings()
-            .into_iter()
-            .filter(|setting| setting.default.is_none())
-            .collect();
-        !needed.is_empty()
-            && needed
-                .iter()
-                .all(|setting| !settings.contains_key(&setting.name))
+    /// Whether settings are missing that it must have.
+    pub fn lacks_settings(&self, settings: &Table) -> bool {
+        let given = |setting: &Setting| settings.contains_key(&setting.name);
+        let known = self.settings();
+        known
+            .iter()
+            .any(|setting| setting.default.is_none() && !given(setting))
     }
 
     /// A component with these settings.

@@ -8,6 +8,7 @@
 //!   its own raw integers, with offsets, drift, noise, gaps and glitches. Everything is a pure function of seed,
 //!   station and time: any hour can be made alone, in any order, and has the same bytes each time.
 //! - [`recorded::Recorded`]: a folder of recorded answers, served byte for byte, broken ones included.
+//! - [`sensor_community::router`]: the API and archive of Sensor.Community over a few kits.
 //! - [`irregular::Irregular`]: the same world with stations that report late and in pieces.
 //! - [`faults`]: a bad line in front of any server.
 //! - [`opensensemap`], [`sensorthings`], [`timeseries`]: the APIs of openSenseMap, of OGC SensorThings and of
@@ -41,6 +42,7 @@ pub mod irregular;
 pub mod josene;
 pub mod opensensemap;
 pub mod recorded;
+pub mod sensor_community;
 pub mod sensorthings;
 pub mod timeseries;
 pub mod whale;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use smartem_etl::{Chain, Filter, Input, Output, Process, Registry, Site, StoreOutputs};
 
-use crate::config::{ConfigError, ProcessConfig};
+use crate::config::{self, ConfigError, ProcessConfig};
 use crate::platform::{self, Platform};
 
 /// Output into the store: station-hours. Also the input of the refiner.
@@ -27,6 +27,8 @@ pub(crate) fn registry() -> Registry {
         .input(smartem_collect::harvest::rivm::kind())
         .input(smartem_collect::harvest::sensorthings::kind())
         .input(smartem_collect::harvest::whale::kind())
+        .input(smartem_collect::harvest::sensor_community::kind())
+        .input(smartem_collect::harvest::csv::kind())
         .input(smartem_etl::stored::raw_kind())
         .input(smartem_etl::stored::observations_kind())
         .filter(smartem_etl::extract::kind())
@@ -60,7 +62,7 @@ pub(crate) fn build(
             vocabulary: Arc::new(platform::vocabulary()?),
         },
     };
-    if unconfigured_output(process)?.is_some() {
+    if unconfigured_output(name, process)?.is_some() {
         // Built as a chain that has nothing to read, so that a schedule does no harm.
         let (catalogue, models) = (platform.catalogue.clone(), platform.models.clone());
         let nothing = StoreOutputs::default();
@@ -88,12 +90,19 @@ pub(crate) fn build(
 }
 
 /// The output of a process that nobody has configured yet, if there is one: such a process rests.
-pub(crate) fn unconfigured_output(process: &ProcessConfig) -> anyhow::Result<Option<&str>> {
+///
+/// It lacks settings that it must have, and those that it has are the built-in ones.
+pub(crate) fn unconfigured_output<'a>(
+    name: &str,
+    process: &'a ProcessConfig,
+) -> anyhow::Result<Option<&'a str>> {
     let registry = registry();
     for output in &process.output {
-        if let Some(kind) = registry.outputs.get(output.as_str())
-            && kind.is_unconfigured(&process.settings_of(output)?)
-        {
+        let Some(kind) = registry.outputs.get(output.as_str()) else {
+            continue;
+        };
+        let settings = process.settings_of(output)?;
+        if kind.lacks_settings(&settings) && settings == config::built_in_settings(name, output)? {
             return Ok(Some(output));
         }
     }

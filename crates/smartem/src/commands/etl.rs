@@ -55,10 +55,10 @@ async fn run_process(config: Config, args: &EtlRun) -> anyhow::Result<ExitCode> 
         .with_progress();
     let report = run_once(process.as_ref(), run).await;
     output::line(&report.summary);
-    if let Some(waits) = chains::unconfigured_output(declared)? {
+    if let Some(waits) = chains::unconfigured_output(name, declared)? {
         output::line(format_args!(
             "{name} rests until its output `{waits}` is configured: [process.{name}.{waits}], \
-             see docs/reference/chains.md"
+             see `smartem etl parts {waits}`"
         ));
     }
     if args.replay && report.outcome == Some(Outcome::AlreadyRunning) {
@@ -269,7 +269,7 @@ impl Look {
             "store.observations" => ChangesOf::Observations,
             _ => return Ok((self.progress.harvest_lag(name, self.now), None)),
         };
-        if chains::unconfigured_output(process)?.is_some() {
+        if chains::unconfigured_output(name, process)?.is_some() {
             return Ok((None, None));
         }
         let waiting = stored::waiting(store, name, of).await?;

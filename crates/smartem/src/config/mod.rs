@@ -22,6 +22,14 @@ pub(crate) const DEFAULTS: &str = include_str!("../../../../config/smartem.toml"
 /// The file that is read when none is named.
 const USUAL_FILE: &str = "smartem.toml";
 
+/// Names of processes in the original platform that are not those of here, with `-` for `_`.
+const ORIGINAL_NAMES: [(&str, &str); 4] = [
+    ("harvester-luftdaten", "harvester-sensor-community"),
+    ("harvester-influx", "harvester-influxdb"),
+    ("stapublisher", "publisher-sensorthings"),
+    ("sospublisher", "publisher-sos"),
+];
+
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,8 +200,11 @@ impl Config {
     /// A process by its name, or by its name in the original platform (`harvester_whale`).
     pub(crate) fn process(&self, name: &str) -> anyhow::Result<(&str, &ProcessConfig)> {
         let usual = name.replace('_', "-");
+        let mut originals = ORIGINAL_NAMES.iter();
+        let original = originals.find(|(original, _)| *original == usual);
         self.process
             .get_key_value(&usual)
+            .or_else(|| self.process.get_key_value(original?.1))
             .map(|(name, process)| (name.as_str(), process))
             .ok_or_else(|| {
                 let known: Vec<&str> = self.process.keys().map(String::as_str).collect();
@@ -202,6 +213,15 @@ impl Config {
                     known.join(", ")
                 )))
             })
+    }
+}
+
+/// The settings of a part of a process as they are built in.
+pub(crate) fn built_in_settings(process: &str, part: &str) -> anyhow::Result<Table> {
+    let config = Config::from_table(layers::defaults()?)?;
+    match config.process.get(process) {
+        Some(process) => process.settings_of(part),
+        None => Ok(Table::new()),
     }
 }
 
@@ -289,6 +309,10 @@ mod tests {
         assert_eq!(
             config.process("harvester_whale").unwrap().0,
             "harvester-whale"
+        );
+        assert_eq!(
+            config.process("harvester_luftdaten").unwrap().0,
+            "harvester-sensor-community"
         );
         let error = config.process("harvester").unwrap_err().to_string();
         assert!(error.contains("harvester-whale"), "{error}");

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use smartem_model::Units;
 
-use crate::support::root;
+use crate::support::{Place, root, text};
 
 #[test]
 fn the_page_of_units_lists_what_the_vocabulary_has() {
@@ -39,6 +39,71 @@ Units are codes of the [Unified Code for Units of Measure](https://ucum.org) (UC
         .unwrap();
     }
     page
+}
+
+/// Kind and name of every part of chains, as the program lists them.
+fn parts(place: &Place) -> Vec<(String, String)> {
+    let listed = place.run(&["etl", "parts"]);
+    text(&listed.stdout)
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            let (kind, name) = (words.next().unwrap(), words.next().unwrap());
+            (kind.to_owned(), name.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn every_part_of_a_chain_has_its_page_and_its_example_is_a_good_configuration() {
+    let place = Place::new();
+    let parts = parts(&place);
+    assert!(parts.len() > 5, "{parts:?}");
+    let mut index = "<!-- Made from what the parts say of themselves by `make bless`; not to be edited here. -->\n\n\
+        # Parts of chains\n\nA process is a chain `input | filters | outputs` of these; \
+        [Declare a process](../../how-to/declare-a-process.md) tells how. `smartem etl parts <name>` prints their pages.\n\n\
+        | Kind | Part | |\n|---|---|---|\n"
+        .to_owned();
+    let mut told = std::collections::BTreeSet::new();
+    for (kind, name) in &parts {
+        let output = place.run(&["etl", "parts", name]);
+        let pages = text(&output.stdout);
+        // An input and an output may share a name.
+        let page = pages.split_inclusive("```\n").collect::<String>();
+        let page = page
+            .split("\n# ")
+            .map(|page| format!("# {}\n", page.trim_start_matches("# ").trim_end()))
+            .find(|page| page.starts_with(&format!("# `{name}` ({kind})")))
+            .unwrap();
+        let summary = page.lines().nth(2).unwrap().to_owned();
+        let file = format!("{kind}-{name}.md");
+        writeln!(index, "| {kind} | [`{name}`]({file}) | {summary} |").unwrap();
+        compare_or_write(&format!("docs/reference/chains/{file}"), &page);
+        let example = page
+            .split("```toml\n")
+            .nth(1)
+            .unwrap()
+            .split("```")
+            .next()
+            .unwrap();
+        place.write("smartem.toml", example);
+        let checked = place.run(&["config", "check"]);
+        assert!(
+            checked.status.success(),
+            "{file}: {}",
+            text(&checked.stderr)
+        );
+        told.insert(file);
+    }
+    compare_or_write("docs/reference/chains/README.md", &index);
+    for entry in std::fs::read_dir(root().join("docs/reference/chains")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(
+            name == "README.md" || told.contains(&name),
+            "{name} is the page of no part"
+        );
+    }
 }
 
 /// Compares a page with what it should be; with `BLESS` in the environment, writes it.

@@ -1,0 +1,448 @@
+//! The archive: for each day a file of each sensor, from which hours are filled that are missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufReader, Read};
+
+use flate2::read::MultiGzDecoder;
+use futures::StreamExt;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::StatusCode;
+use serde::{Deserialize, Serialize};
+use smartem_etl::{Batch, InputError, Outcome};
+use smartem_model::{Quarantine, QuarantineReason};
+use smartem_store::{ReceivedRecord, Standing};
+use tracing::warn;
+
+use super::listing::{self, DayFile};
+use super::{
+    DOUBT_AFTER, Poll, SENSORS, STATION_TYPE, SensorCommunity, SensorCommunityConfig, below,
+    checkpoint, feed,
+};
+use crate::harvest::csv::{BAD_ROWS, Entry, Format, Table, TableError};
+use crate::harvest::http::FetchError;
+use crate::harvest::samples::Hours;
+
+const ARCHIVE: &str = "archive";
+/// Hours gathered before they are committed.
+const HOURS: usize = 100;
+/// A day that has not appeared so long after it could have settled never will.
+const NEVER_COMES: SignedDuration = SignedDuration::from_hours(7 * 24);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// How far the archive was read.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+struct Progress {
+    /// The first day that was asked for.
+    from: Option<Date>,
+    /// All days from there to before this one are settled.
+    next: Option<Date>,
+    /// Days from there on that were read before.
+    days: BTreeMap<Date, DayProgress>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+struct DayProgress {
+    /// When files of this day were found for the first time.
+    appeared: Option<Timestamp>,
+    /// When it was read to its end.
+    read: Option<Timestamp>,
+    /// The last file that is taken of a reading that has not come to its end.
+    after: Option<String>,
+    /// Nothing more is expected.
+    settled: bool,
+}
+
+impl Progress {
+    /// Moves over the settled days at the beginning.
+    fn advance(&mut self) {
+        while let Some(next) = self.next {
+            if !self.days.get(&next).is_some_and(|day| day.settled) {
+                return;
+            }
+            self.days.remove(&next);
+            self.next = next.tomorrow().ok();
+        }
+    }
+}
+
+/// Reads all days that are over and not settled, the oldest first.
+pub(super) async fn fill(source: &SensorCommunity, poll: &Poll<'_>) -> Result<Outcome, InputError> {
+    let run = poll.run;
+    let now = run.now();
+    let today = Offset::UTC.to_datetime(now).date();
+    let is_replay = run.replay.is_some();
+    let mut progress: Progress = if is_replay {
+        Progress::default()
+    } else {
+        poll.checkpoint(ARCHIVE)
+    };
+    let first = source
+        .config
+        .archive_from
+        .or_else(|| today.yesterday().ok());
+    if progress.from.is_none()
+        || source
+            .config
+            .archive_from
+            .is_some_and(|from| Some(from) < progress.from)
+    {
+        progress.from = first;
+        progress.next = first;
+    }
+    let sensors = sensors(&source.config, poll);
+    let mut failure = None;
+    let mut day = progress.next;
+    while let Some(date) = day.filter(|date| *date < today) {
+        day = date.tomorrow().ok();
+        if let Some(outcome) = run.should_end() {
+            return Ok(outcome);
+        }
+        let known = progress.days.get(&date);
+        let is_recent = known
+            .and_then(|known| known.read)
+            .is_some_and(|read| now.duration_since(read) < source.config.archive_again);
+        if known.is_some_and(|known| known.settled) || is_recent || !is_selected(poll, date) {
+            continue;
+        }
+        let mut reading = Reading {
+            source,
+            poll,
+            date,
+            today,
+            progress: &mut progress,
+            is_whole: true,
+        };
+        match reading.read(sensors.as_ref()).await {
+            Ok(()) => {}
+            Err(error @ InputError::Unreachable { .. }) => {
+                warn!(source = %source.origin.source, %date, %error, "day of the archive left for the next run");
+                failure = Some(error);
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(Outcome::Done),
+    }
+}
+
+/// Whether a replay, if this is one, asks for any hour of a day.
+fn is_selected(poll: &Poll<'_>, date: Date) -> bool {
+    let Some(selection) = &poll.run.replay else {
+        return true;
+    };
+    let starts_in_time = selection.from.is_none_or(|from| date >= from.day());
+    let ends_in_time = selection.to.is_none_or(|to| date <= to.day());
+    starts_in_time && ends_in_time
+}
+
+/// Sensors whose files are wanted, with their types where those are known; `None`: all.
+fn sensors(
+    config: &SensorCommunityConfig,
+    poll: &Poll<'_>,
+) -> Option<BTreeMap<u64, Option<String>>> {
+    if feed::takes_world(config) {
+        return None;
+    }
+    let seen: BTreeMap<u64, String> = poll.checkpoint(SENSORS);
+    let mut sensors: BTreeMap<u64, Option<String>> = seen
+        .into_iter()
+        .map(|(id, kind)| (id, Some(kind)))
+        .collect();
+    for sensor in &config.sensors {
+        let known = sensors.entry(sensor.id()).or_default();
+        if let super::SensorSetting::Typed { kind, .. } = sensor {
+            *known = Some(kind.clone());
+        }
+    }
+    Some(sensors)
+}
+
+/// A day while it is read.
+struct Reading<'a> {
+    source: &'a SensorCommunity,
+    poll: &'a Poll<'a>,
+    date: Date,
+    today: Date,
+    progress: &'a mut Progress,
+    /// Whether every file could be read so far.
+    is_whole: bool,
+}
+
+impl Reading<'_> {
+    async fn read(
+        &mut self,
+        sensors: Option<&BTreeMap<u64, Option<String>>>,
+    ) -> Result<(), InputError> {
+        let Some(mut files) = self.files(sensors).await? else {
+            return Ok(());
+        };
+        if let Some(after) = &self.day().after {
+            let after = after.clone();
+            files.retain(|file| file.name > after);
+        }
+        let place = format!("/{}/", self.date);
+        let (source, run) = (self.source, self.poll.run);
+        let (date, today) = (self.date, self.today);
+        let fetch = |file: DayFile| async move {
+            let mut answer = Err(FetchError::Refused(StatusCode::NOT_FOUND));
+            for folder in listing::folders(date, today) {
+                let url = below(
+                    &source.config.archive_url,
+                    &format!("{folder}{}", file.name),
+                )?;
+                answer = source.client.get(run, &url).await;
+                if !matches!(answer, Err(FetchError::Refused(_))) {
+                    break;
+                }
+            }
+            Ok((file, answer))
+        };
+        let mut requests =
+            futures::stream::iter(files.into_iter().map(fetch)).buffered(source.client.parallel());
+        let mut taken = Taken::default();
+        let mut silent = 0;
+        while let Some(fetched) = requests.next().await {
+            let (file, answer) = fetched.map_err(|error: FetchError| error.at(&place))?;
+            match answer {
+                Ok(body) => {
+                    silent = 0;
+                    self.appear();
+                    self.take(&format!("{place}{}", file.name), body, &mut taken)
+                        .await?;
+                }
+                Err(FetchError::Refused(_)) => silent = 0,
+                Err(FetchError::Interrupted) => {
+                    self.commit(&mut taken).await?;
+                    return Err(InputError::Interrupted);
+                }
+                Err(error) => {
+                    silent += 1;
+                    self.is_whole = false;
+                    self.poll.run.counters.add("requests_failed", 1);
+                    warn!(source = %source.origin.source, file = file.name, %error, "file left for the next run");
+                    if silent >= DOUBT_AFTER {
+                        self.commit(&mut taken).await?;
+                        return Err(error.at(place));
+                    }
+                }
+            }
+            // What comes behind a file that failed is taken, and read again with it.
+            if self.is_whole {
+                self.day().after = Some(file.name);
+            }
+            if taken.hours.len() >= HOURS {
+                self.commit(&mut taken).await?;
+            }
+        }
+        if self.is_whole {
+            self.settle();
+        }
+        self.commit(&mut taken).await
+    }
+
+    fn day(&mut self) -> &mut DayProgress {
+        self.progress.days.entry(self.date).or_default()
+    }
+
+    fn appear(&mut self) {
+        let now = self.poll.run.now();
+        self.day().appeared.get_or_insert(now);
+    }
+
+    /// Notes that the day was read to its end.
+    fn settle(&mut self) {
+        let now = self.poll.run.now();
+        let settle = self.source.config.archive_settle;
+        let end = Offset::UTC
+            .to_timestamp(self.date.to_datetime(jiff::civil::Time::midnight()))
+            .map(|start| start + DAY);
+        let age = end.map_or(SignedDuration::ZERO, |end| now.duration_since(end));
+        let day = self.day();
+        day.after = None;
+        day.read = Some(now);
+        let is_old = day.appeared.is_some_and(|appeared| {
+            // A day appears on the day after it.
+            now.duration_since(appeared) >= settle || age >= settle + DAY
+        });
+        day.settled = is_old || age >= settle + NEVER_COMES;
+        self.progress.advance();
+    }
+
+    /// The files that are wanted; `None` when the list of them could not be understood.
+    async fn files(
+        &mut self,
+        sensors: Option<&BTreeMap<u64, Option<String>>>,
+    ) -> Result<Option<Vec<DayFile>>, InputError> {
+        let indoor = self.source.config.indoor;
+        let mut files = Vec::new();
+        let mut by_id = BTreeSet::new();
+        for (id, kind) in sensors.into_iter().flatten() {
+            match kind.as_deref().filter(|kind| !kind.is_empty()) {
+                Some(kind) => {
+                    files.push(listing::name(self.date, kind, *id, false));
+                    if indoor {
+                        files.push(listing::name(self.date, kind, *id, true));
+                    }
+                }
+                None => {
+                    by_id.insert(*id);
+                }
+            }
+        }
+        if sensors.is_none() || !by_id.is_empty() {
+            let Some(listed) = self.listed().await? else {
+                return Ok(None);
+            };
+            let is_wanted = |file: &DayFile| sensors.is_none() || by_id.contains(&file.sensor);
+            let listed = listed.into_iter();
+            files.extend(listed.filter(|file| is_wanted(file) && (indoor || !file.is_indoor)));
+        }
+        files.sort();
+        Ok(Some(files))
+    }
+
+    /// The files of the day; none when the day is not there.
+    async fn listed(&mut self) -> Result<Option<Vec<DayFile>>, InputError> {
+        let place = format!("/{}/", self.date);
+        let mut batch = Batch::default();
+        for folder in listing::folders(self.date, self.today) {
+            let url = below(&self.source.config.archive_url, &folder);
+            let url = url.map_err(|error| error.at(&place))?;
+            let page = match self.source.client.get(self.poll.run, &url).await {
+                Ok(page) => page,
+                Err(FetchError::Refused(StatusCode::NOT_FOUND)) => continue,
+                Err(error) => return Err(error.at(place)),
+            };
+            let listed = listing::files(&page, self.date);
+            match &listed {
+                Some(_) if self.poll.open.contains(&place) => batch.understood.push(place),
+                Some(_) => {}
+                None => {
+                    let fault = Quarantine::new(
+                        QuarantineReason::MalformedRecord,
+                        "the list of files of the day holds no link",
+                    );
+                    batch.set_aside(fault, &place, None, page);
+                }
+            }
+            self.poll.sink.take(batch).await?;
+            return Ok(listed);
+        }
+        Ok(Some(Vec::new()))
+    }
+
+    async fn take(&self, place: &str, body: Vec<u8>, taken: &mut Taken) -> Result<(), InputError> {
+        let format = self.source.archive_format.clone();
+        let name = place.to_owned();
+        let task = tokio::task::spawn_blocking(move || {
+            let file = read_file(&format, &name, &body);
+            (file, body)
+        });
+        let (file, body) = task.await.map_err(|error| InputError::Unreachable {
+            place: place.to_owned(),
+            problem: error.to_string(),
+        })?;
+        let file = match file {
+            Ok(file) => file,
+            Err(error) => {
+                let fault = Quarantine::new(QuarantineReason::MalformedRecord, error.to_string());
+                taken.batch.set_aside(fault, place, None, body);
+                return Ok(());
+            }
+        };
+        let counters = &self.poll.run.counters;
+        counters.add("archive_files_read", 1);
+        counters.add_labelled("samples_skipped", "no_value", file.empty);
+        counters.add_labelled("samples_skipped", "bad_row", file.bad_not_kept);
+        let mut bad = BTreeSet::new();
+        for (line, detail, text) in file.bad {
+            let place = format!("{place}:{line}");
+            let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+            taken.batch.set_aside(fault, &place, None, text);
+            bad.insert(place);
+        }
+        // The file as a whole, and rows that are well now.
+        let open = self.poll.open.range(place.to_owned()..);
+        let mine = open.take_while(|open| open.starts_with(place));
+        let well = mine.filter(|open| !bad.contains(*open)).cloned();
+        taken.batch.understood.extend(well);
+        for (station, sample) in file.samples {
+            taken.hours.add(station, sample);
+        }
+        Ok(())
+    }
+
+    /// Commits what was taken, and how far the day is.
+    async fn commit(&mut self, taken: &mut Taken) -> Result<(), InputError> {
+        let Taken { mut hours, batch } = std::mem::take(taken);
+        let run = self.poll.run;
+        if run.replay.is_some() {
+            hours.retain(|station, hour| run.replays(station, hour));
+        }
+        let place = format!("/{}/", self.date);
+        let mut last = batch;
+        for record in hours.into_records(STATION_TYPE) {
+            match record {
+                Ok(record) => {
+                    let place = place.as_str();
+                    last.hours
+                        .push(ReceivedRecord::new(record, place, Standing::Archive));
+                }
+                Err(fault) => last.set_aside(fault, &place, None, Vec::new()),
+            }
+        }
+        // A replay leaves things as they are: what it reads was counted before.
+        if run.replay.is_none() {
+            last.checkpoints.push(checkpoint(ARCHIVE, self.progress));
+        }
+        self.poll.sink.take(last).await
+    }
+}
+
+/// What was read and is not committed yet.
+#[derive(Default)]
+struct Taken {
+    hours: Hours,
+    batch: Batch,
+}
+
+/// A file of the archive, read.
+#[derive(Default)]
+struct File {
+    samples: Vec<(smartem_model::StationId, crate::harvest::samples::Sample)>,
+    /// Line, reason and text.
+    bad: Vec<(u64, String, Vec<u8>)>,
+    bad_not_kept: u64,
+    empty: u64,
+}
+
+fn read_file(format: &Format, name: &str, body: &[u8]) -> Result<File, TableError> {
+    let is_gzip = body.starts_with(b"\x1f\x8b");
+    let content: Box<dyn Read + '_> = if is_gzip {
+        Box::new(MultiGzDecoder::new(body))
+    } else {
+        Box::new(body)
+    };
+    let mut file = File::default();
+    let Some(mut table) = Table::open(BufReader::new(content), format, name)? else {
+        return Ok(file);
+    };
+    while let Some((line, entry)) = table.next()? {
+        match entry {
+            Entry::Sample(station, sample) => file.samples.push((station, sample)),
+            Entry::Empty => file.empty += 1,
+            Entry::Bad(detail, text) if (file.bad.len() as u64) < BAD_ROWS => {
+                file.bad.push((line, detail, text));
+            }
+            Entry::Bad(..) => file.bad_not_kept += 1,
+        }
+    }
+    Ok(file)
+}

@@ -1,0 +1,550 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use smartem_collect::harvest::sensor_community::{
+    SensorCommunity, SensorCommunityConfig, SensorSetting,
+};
+use smartem_etl::{ExitCode, Outcome};
+use smartem_model::{Hour, StationId};
+use smartem_simulate::sensor_community::{Sensor, World, router};
+use smartem_store::{Selection, Standing};
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::recorder::Bench;
+
+const START: &str = "2026-11-20T22:00:00Z";
+const NIJMEGEN: [f64; 4] = [51.7, 5.6, 51.9, 6.0];
+
+/// The simulated source, with paths that a test breaks.
+#[derive(Clone)]
+struct Source {
+    world: Arc<World>,
+    now: Arc<Mutex<Timestamp>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    /// Begin of a path, and what is answered instead: a status, or 200 with this body.
+    broken: Arc<Mutex<Vec<(String, u16, String)>>>,
+    url: Url,
+}
+
+impl Source {
+    async fn start() -> Self {
+        let start: Timestamp = START.parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let source = Self {
+            world: Arc::new(World::new(7, start)),
+            now: Arc::new(Mutex::new(start)),
+            asked: Arc::default(),
+            broken: Arc::default(),
+            url: url.parse().unwrap(),
+        };
+        let now = source.now.clone();
+        let served = router(source.world.clone(), Arc::new(move || *now.lock().unwrap()));
+        let served: Router = served.layer(from_fn_with_state(source.clone(), watch));
+        tokio::spawn(async move { axum::serve(listener, served).await.unwrap() });
+        source
+    }
+
+    fn config(&self) -> SensorCommunityConfig {
+        let mut config = SensorCommunityConfig::new("test", self.url.clone());
+        config.http.attempts = 1;
+        config
+    }
+
+    fn boxed(&self) -> SensorCommunityConfig {
+        SensorCommunityConfig {
+            boxes: vec![NIJMEGEN],
+            ..self.config()
+        }
+    }
+
+    fn break_path(&self, begin: &str, status: u16, body: &str) {
+        let broken = (begin.to_owned(), status, body.to_owned());
+        self.broken.lock().unwrap().push(broken);
+    }
+
+    fn mend(&self) {
+        self.broken.lock().unwrap().clear();
+    }
+
+    fn asked(&self, begin: &str) -> usize {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|path| path.starts_with(begin)).count()
+    }
+
+    async fn poll(
+        &self,
+        bench: &mut Bench,
+        now: Timestamp,
+        config: SensorCommunityConfig,
+    ) -> String {
+        *self.now.lock().unwrap() = now;
+        bench.now = now;
+        let report = bench.run(SensorCommunity::new(config).unwrap()).await;
+        assert_eq!(report.exit_code, ExitCode::Ok, "{}", report.summary);
+        report.summary
+    }
+
+    /// Identities of all measurements after `from`, up to and including `to`.
+    fn expected(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        wanted: impl Fn(&Sensor) -> bool,
+    ) -> BTreeSet<String> {
+        let instant = SignedDuration::from_nanos(1);
+        let sensors = self.world.sensors().iter().filter(|sensor| wanted(sensor));
+        sensors
+            .flat_map(|sensor| {
+                let measured = self
+                    .world
+                    .measurements(sensor, from + instant, to + instant);
+                measured
+                    .into_iter()
+                    .map(|m| format!("{}-{}", m.id, sensor.id))
+            })
+            .collect()
+    }
+}
+
+async fn watch(State(source): State<Source>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    source.asked.lock().unwrap().push(path.clone());
+    let broken = source.broken.lock().unwrap().clone();
+    match broken.iter().find(|(begin, ..)| path.starts_with(begin)) {
+        Some((_, status, body)) => {
+            (StatusCode::from_u16(*status).unwrap(), body.clone()).into_response()
+        }
+        None => next.run(request).await,
+    }
+}
+
+async fn bench() -> Bench {
+    Bench::new("harvester-sensor-community", START).await
+}
+
+fn start() -> Timestamp {
+    START.parse().unwrap()
+}
+
+fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+fn ids(samples: &[Value]) -> BTreeSet<String> {
+    let ids = samples.iter().filter_map(|sample| sample["_id"].as_str());
+    ids.map(str::to_owned).collect()
+}
+
+fn outdoors_nl(sensor: &Sensor) -> bool {
+    sensor.country == "NL" && !sensor.indoor
+}
+
+#[tokio::test]
+async fn polls_hold_every_item_once_in_the_hour_of_its_own_time() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let to = start() + minutes(300);
+    for poll in 1..=60 {
+        source
+            .poll(&mut bench, start() + minutes(5 * poll), source.boxed())
+            .await;
+    }
+    // The store has united what the polls brought.
+    let (station, hour) = (
+        StationId::new("49312601").unwrap(),
+        "2026-11-21".parse().unwrap(),
+    );
+    let hour = Hour::new(hour, 1).unwrap();
+    let stored = bench
+        .store
+        .raw_record(&station, hour)
+        .await
+        .unwrap()
+        .unwrap();
+    let stored: Value = serde_json::from_str(&stored.to_json()).unwrap();
+    let stored = stored["data"]["timeseries"].as_array().unwrap().clone();
+    assert_eq!(stored.len(), ids(&stored).len());
+    let instant = SignedDuration::from_nanos(1);
+    let (from, until) = (start() + minutes(120), start() + minutes(180));
+    let kit = |sensor: &Sensor| sensor.location == 2601;
+    assert_eq!(
+        ids(&stored),
+        source.expected(from - instant, until - instant, kit)
+    );
+
+    let record = bench.record.lock().unwrap();
+    let parts: Vec<_> = record
+        .order
+        .iter()
+        .filter(|(_, s)| *s == Standing::Part)
+        .collect();
+    let averages = record.order.iter().filter(|(_, s)| *s == Standing::Average);
+    // Only the first poll had none before it.
+    assert!(averages.count() <= 5 && parts.len() > 100);
+    // Averages are items of their newest measurement, so their identity is among the expected too.
+    assert_eq!(
+        ids(&record.samples()),
+        source.expected(start(), to, outdoors_nl)
+    );
+    for ((station, day, hour), samples) in &record.hours {
+        for sample in samples {
+            let sample: Value = serde_json::from_str(sample).unwrap();
+            let time: Timestamp = sample["time"].as_str().unwrap().parse().unwrap();
+            let own = Hour::containing(time).unwrap();
+            assert_eq!(
+                own.of_day(),
+                i64::try_from(*hour).unwrap(),
+                "{station} {day}"
+            );
+        }
+    }
+    assert!(!record.of("4931777602").is_empty());
+    let kit = record.of("49312601");
+    let instruments: BTreeSet<&str> = kit.iter().filter_map(|s| s["meta_id"].as_str()).collect();
+    assert_eq!(
+        instruments,
+        BTreeSet::from(["BME280-5002", "DHT22-5003", "SDS011-5001"])
+    );
+    for sample in kit.iter().filter(|s| s["meta_id"] == "BME280-5002") {
+        let pressure = sample["pressure"].as_f64().unwrap();
+        assert!((1010.0..1014.0).contains(&pressure));
+        assert!(sample.get("pressure_at_sealevel").is_none());
+    }
+    assert_eq!(source.asked("/airrohr/v1/filter/box="), 60);
+}
+
+#[tokio::test]
+async fn boxes_that_overlap_countries_and_the_world_give_the_same() {
+    let source = Source::start().await;
+    let mut seen = Vec::new();
+    let ways = [
+        SensorCommunityConfig {
+            boxes: vec![NIJMEGEN, [51.8, 5.8, 51.95, 6.1]],
+            ..source.config()
+        },
+        SensorCommunityConfig {
+            countries: vec!["nl".to_owned()],
+            ..source.config()
+        },
+        SensorCommunityConfig {
+            stations: vec![2601, 777_602, 2603, 2604, 2605],
+            ..source.config()
+        },
+        SensorCommunityConfig {
+            sensors: (5001..5008).map(SensorSetting::Id).collect(),
+            ..source.config()
+        },
+    ];
+    for config in ways {
+        let mut bench = bench().await;
+        let now = start() + minutes(240);
+        source
+            .poll(
+                &mut bench,
+                now,
+                SensorCommunityConfig {
+                    hour_feed: false,
+                    ..config
+                },
+            )
+            .await;
+        let record = bench.record.lock().unwrap();
+        seen.push((record.hours.clone(), record.snapshots.clone()));
+        assert_eq!(
+            ids(&record.samples()),
+            source.expected(now - minutes(5), now, outdoors_nl)
+        );
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(source.asked("/airrohr/v1/filter/country=NL"), 1);
+    assert_eq!(source.asked("/airrohr/v1/sensor/"), 7);
+}
+
+#[tokio::test]
+async fn newest_values_are_one_snapshot_of_each_station() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let now = start() + minutes(240);
+    let config = SensorCommunityConfig {
+        hour_feed: false,
+        ..source.boxed()
+    };
+    source.poll(&mut bench, now, config.clone()).await;
+    // One request served both.
+    assert_eq!(source.asked.lock().unwrap().len(), 1);
+    {
+        let record = bench.record.lock().unwrap();
+        assert_eq!(record.snapshots.len(), 4);
+        for snapshot in &record.snapshots {
+            assert!(snapshot.get("hour").is_none());
+            let station = snapshot["device_id"].as_str().unwrap();
+            let samples = snapshot["data"]["timeseries"].as_array().unwrap();
+            for sensor in source
+                .world
+                .sensors()
+                .iter()
+                .filter(|s| format!("4931{}", s.location) == station)
+            {
+                let measured =
+                    source
+                        .world
+                        .measurements(sensor, now - minutes(5), now + minutes(0));
+                let newest = format!("{}-{}", measured.last().unwrap().id, sensor.id);
+                let shown = samples.iter().filter(|s| {
+                    s["meta_id"]
+                        .as_str()
+                        .unwrap()
+                        .ends_with(&sensor.id.to_string())
+                });
+                let shown: Vec<&str> = shown.map(|s| s["_id"].as_str().unwrap()).collect();
+                assert_eq!(shown, [newest]);
+            }
+        }
+    }
+    bench.forget();
+    bench.takes.raw = false;
+    source.poll(&mut bench, now + minutes(5), config).await;
+    let record = bench.record.lock().unwrap();
+    assert!(record.hours.is_empty() && record.snapshots.len() == 4);
+}
+
+#[tokio::test]
+async fn an_answer_that_has_not_changed_is_not_read_again() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let now = start() + minutes(60);
+    source.poll(&mut bench, now, source.boxed()).await;
+    let first = bench.record.lock().unwrap().order.len();
+    assert!(first > 0);
+    let summary = source.poll(&mut bench, now, source.boxed()).await;
+    assert_eq!(bench.record.lock().unwrap().order.len(), first, "{summary}");
+    bench.replay = Some(Selection::default());
+    source
+        .poll(
+            &mut bench,
+            now,
+            SensorCommunityConfig {
+                hour_feed: false,
+                ..source.boxed()
+            },
+        )
+        .await;
+    assert!(bench.record.lock().unwrap().order.len() > first);
+}
+
+#[tokio::test]
+async fn averages_stand_in_only_after_a_missed_poll() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    source
+        .poll(&mut bench, start() + minutes(60), source.boxed())
+        .await;
+    assert_eq!(source.asked("/static/v2/data.1h.json"), 1);
+    source
+        .poll(&mut bench, start() + minutes(65), source.boxed())
+        .await;
+    assert_eq!(source.asked("/static/v2/data.1h.json"), 1);
+    bench.forget();
+    // No five minutes at all: averages only, of the sensors in the box.
+    source.break_path("/airrohr/", 404, "");
+    source
+        .poll(&mut bench, start() + minutes(240), source.boxed())
+        .await;
+    let record = bench.record.lock().unwrap();
+    assert_eq!(record.standings(), [Standing::Average]);
+    assert_eq!(record.count(), 6);
+}
+
+#[tokio::test]
+async fn a_box_that_fails_takes_nothing_from_the_others() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let config = SensorCommunityConfig {
+        boxes: vec![[51.85, 5.9, 51.9, 6.0], NIJMEGEN],
+        hour_feed: false,
+        ..source.config()
+    };
+    source.break_path("/airrohr/v1/filter/box=51.85", 503, "");
+    let now = start() + minutes(240);
+    let summary = source.poll(&mut bench, now, config.clone()).await;
+    assert!(summary.contains("requests_failed 1"), "{summary}");
+    let expected = source.expected(now - minutes(5), now, outdoors_nl);
+    assert_eq!(ids(&bench.record.lock().unwrap().samples()), expected);
+    source.break_path("/", 503, "");
+    let report = bench.run(SensorCommunity::new(config).unwrap()).await;
+    assert_eq!(
+        report.outcome,
+        Some(Outcome::Unreachable),
+        "{}",
+        report.summary
+    );
+}
+
+#[tokio::test]
+async fn a_bad_body_and_a_bad_item_are_set_aside_until_good_ones_come() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let config = SensorCommunityConfig {
+        hour_feed: false,
+        ..source.boxed()
+    };
+    let now = start() + minutes(60);
+    source.break_path("/airrohr/", 200, "<html>maintenance</html>");
+    source.poll(&mut bench, now, config.clone()).await;
+    let open = bench.open_quarantine().await;
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0].0, "/airrohr/v1/filter/box=51.7,5.6,51.9,6");
+
+    source.mend();
+    let mut items = source.world.feed(now, |sensor| sensor.location == 2601);
+    let good = items.as_array().unwrap().len();
+    for item in items
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .filter(|item| item["sensor"]["id"] == 5001)
+    {
+        item["timestamp"] = Value::from("yesterday");
+    }
+    source.break_path("/airrohr/", 200, &items.to_string());
+    let summary = source.poll(&mut bench, now, config.clone()).await;
+    assert!(summary.contains("bad_item"), "{summary}");
+    let open = bench.open_quarantine().await;
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert_eq!(open[0].0, "feed#sensor-5001");
+    let taken = bench.record.lock().unwrap().count();
+    assert!(taken > 0 && taken < good);
+
+    source.mend();
+    source.poll(&mut bench, now + minutes(5), config).await;
+    assert_eq!(bench.open_quarantine().await, []);
+}
+
+#[tokio::test]
+async fn the_archive_fills_days_until_they_are_settled() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let config = SensorCommunityConfig {
+        archive: true,
+        archive_from: Some("2026-11-20".parse().unwrap()),
+        hour_feed: false,
+        ..source.boxed()
+    };
+    let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+    source
+        .poll(&mut bench, at("2026-11-21T02:00:00Z"), config.clone())
+        .await;
+    assert!(
+        !bench
+            .record
+            .lock()
+            .unwrap()
+            .standings()
+            .contains(&Standing::Archive)
+    );
+    bench.forget();
+    let mut polls = 0;
+    for hours in (0..24 * 5).step_by(3) {
+        let now = at("2026-11-22T00:00:00Z") + SignedDuration::from_hours(hours);
+        source.poll(&mut bench, now, config.clone()).await;
+        polls += 1;
+        let asked = source.asked("/2026-11-21/");
+        // Every six hours at most, for two days after it appeared and the hours it was awaited.
+        assert!(asked <= 6 * (3 + 48 / 6 + 1), "{polls}: {asked}");
+    }
+    let (from, to) = (at("2026-11-21T00:00:00Z"), at("2026-11-22T00:00:00Z"));
+    let hours = bench.record.lock().unwrap().hours.clone();
+    let day = hours.iter().filter(|((_, day, _), _)| *day == 20_261_121);
+    let archived: BTreeSet<(String, String)> = day
+        .flat_map(|(_, samples)| samples)
+        .map(|text| serde_json::from_str::<Value>(text).unwrap())
+        .filter(|sample| sample.get("_id").is_none())
+        .map(|s| {
+            (
+                s["meta_id"].as_str().unwrap().to_owned(),
+                s["time"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    let mut expected = BTreeSet::new();
+    // The late sensor is whole, too.
+    for sensor in source
+        .world
+        .sensors()
+        .iter()
+        .filter(|sensor| outdoors_nl(sensor))
+    {
+        for measured in source.world.measurements(sensor, from, to) {
+            let instrument = format!("{}-{}", sensor.kind, sensor.id);
+            expected.insert((instrument, measured.time.to_string()));
+        }
+    }
+    assert_eq!(archived, expected);
+    let before = source.asked("/2026-11-21/");
+    source
+        .poll(&mut bench, at("2026-11-27T01:00:00Z"), config)
+        .await;
+    assert_eq!(source.asked("/2026-11-21/"), before);
+}
+
+#[tokio::test]
+async fn a_back_fill_that_is_stopped_goes_on_at_its_file() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    // The world: its files are found by the list of each day.
+    let config = SensorCommunityConfig {
+        archive: true,
+        archive_from: Some("2026-11-21".parse().unwrap()),
+        hour_feed: false,
+        ..source.config()
+    };
+    let now: Timestamp = "2026-12-06T12:00:00Z".parse().unwrap();
+    *source.now.lock().unwrap() = now;
+    bench.now = now;
+    let report = bench
+        .run_until(SensorCommunity::new(config.clone()).unwrap(), 4)
+        .await;
+    assert_eq!(report.outcome, Some(Outcome::Stopped), "{}", report.summary);
+    source.poll(&mut bench, now, config.clone()).await;
+    let days: BTreeSet<u64> = {
+        let record = bench.record.lock().unwrap();
+        assert!(record.of("49312605").is_empty(), "indoors");
+        let archived = record.order.iter().filter(|(_, s)| *s == Standing::Archive);
+        archived.map(|((_, day, _), _)| *day).collect()
+    };
+    assert_eq!(days.len(), 15);
+    let of = |sensor: u64| source.asked(&format!("/2026-11-21/2026-11-21_sds011_sensor_{sensor}"));
+    assert!((5001..=5008).map(of).sum::<usize>() <= 8);
+    // Long settled days are not asked for again.
+    let before = source.asked("/2026-11-21/");
+    source.poll(&mut bench, now + minutes(5), config).await;
+    assert_eq!(source.asked("/2026-11-21/"), before);
+}
+
+#[tokio::test]
+async fn settings_that_hold_nothing_are_refused() {
+    let source = Source::start().await;
+    let swapped = SensorCommunityConfig {
+        boxes: vec![[51.9, 5.6, 51.7, 6.0]],
+        ..source.config()
+    };
+    assert!(
+        SensorCommunity::new(swapped)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("lat_min")
+    );
+    let named = SensorCommunityConfig {
+        countries: vec!["Netherlands".to_owned()],
+        ..source.config()
+    };
+    assert!(
+        SensorCommunity::new(named)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("NL")
+    );
+}
