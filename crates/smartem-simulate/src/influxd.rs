@@ -16,6 +16,20 @@ pub const ADMIN: (&str, &str) = ("admin", "admin's own");
 /// So long a start may take.
 const START: Duration = Duration::from_secs(30);
 
+/// Runs influxd as long as its own input is open: that ends with the program that started it, even
+/// when that is killed. Then it stops influxd and deletes the folder.
+const KEEPER: &str = r#"
+command -v influxd >/dev/null || exit 127
+exec 3<&0
+influxd -config "$1" 3<&- &
+influxd=$!
+{ cat <&3 >/dev/null; kill -9 "$influxd"; rm -rf "$2"; } 2>/dev/null &
+wait "$influxd"
+"#;
+
+/// The status by which a shell says that there is no such program.
+const MISSING: i32 = 127;
+
 /// A running `influxd`; stopped, and its folder deleted, when dropped.
 pub struct Influxd {
     process: Child,
@@ -86,24 +100,14 @@ impl Influxd {
         let (http, rpc) = (free_address()?, free_address()?);
         let config = folder.join("influxdb.conf");
         std::fs::write(&config, configuration(&folder, http, rpc, authentication))?;
-        let log = std::fs::File::create(folder.join("log"))?;
-        let started = Command::new("influxd")
-            .arg("-config")
+        let process = Command::new("sh")
+            .args(["-c", KEEPER, "influxd"])
             .arg(&config)
-            .stdin(Stdio::null())
+            .arg(&folder)
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn();
-        let process = match started {
-            Ok(process) => process,
-            Err(error) => {
-                let _ = std::fs::remove_dir_all(&folder);
-                return Err(match error.kind() {
-                    io::ErrorKind::NotFound => InfluxdError::Missing,
-                    _ => error.into(),
-                });
-            }
-        };
+            .stderr(std::fs::File::create(folder.join("log"))?)
+            .spawn()?;
         let mut influxd = Self {
             process,
             folder,
@@ -118,6 +122,9 @@ impl Influxd {
         let begin = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait()? {
+                if status.code() == Some(MISSING) {
+                    return Err(InfluxdError::Missing);
+                }
                 let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                 return Err(InfluxdError::Failed(format!("ended with {status}: {log}")));
             }
@@ -194,7 +201,7 @@ impl Influxd {
 
 impl Drop for Influxd {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        drop(self.process.stdin.take());
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
