@@ -36,7 +36,7 @@ impl Default for StoredSettings {
     fn default() -> Self {
         Self {
             stations: Vec::new(),
-            batch_hours: 100,
+            batch_hours: 24,
         }
     }
 }

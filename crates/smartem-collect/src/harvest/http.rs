@@ -391,16 +391,15 @@ fn passing(error: &reqwest::Error) -> Failure {
 /// A number of seconds, or a date that is compared with that of the answer (RFC 9110, section 10.2.3).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let wait = match text.trim().parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = |text: &str| -> Option<Timestamp> {
-                let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
-                Some(zoned.timestamp())
-            };
-            let sent = date(headers.get(reqwest::header::DATE)?.to_str().ok()?)?;
-            duration(date(text)?.duration_since(sent))
-        }
+    let wait = if let Ok(seconds) = text.trim().parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = |text: &str| -> Option<Timestamp> {
+            let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
+            Some(zoned.timestamp())
+        };
+        let sent = date(headers.get(reqwest::header::DATE)?.to_str().ok()?)?;
+        duration(date(text)?.duration_since(sent))
     };
     Some(wait.min(LONGEST_RETRY_AFTER))
 }

@@ -607,15 +607,12 @@ async fn pass_on(State(state): State<Arc<Mutex<ProxyState>>>, request: Request) 
         let mut failing = state.failing.iter();
         failing.find(|(text, ..)| query.contains(text)).cloned()
     };
-    let (status, body) = match failing {
-        Some((_, status, body)) => (status, body.into_bytes()),
-        None => {
-            let answer = reqwest::get(target).await.unwrap();
-            (
-                answer.status().as_u16(),
-                answer.bytes().await.unwrap().to_vec(),
-            )
-        }
+    let (status, body) = if let Some((_, status, body)) = failing {
+        (status, body.into_bytes())
+    } else {
+        let answer = reqwest::get(target).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.bytes().await.unwrap().to_vec())
     };
     Response::builder()
         .status(status)

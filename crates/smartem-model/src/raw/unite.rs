@@ -95,7 +95,7 @@ mod tests {
 
     fn record(samples: &Value) -> RawRecord {
         let document = json!({
-            "device_id": "493112", "device_type": "luftdaten", "day": 20261128, "hour": 10,
+            "device_id": "493112", "device_type": "luftdaten", "day": 20_261_128, "hour": 10,
             "data": {"timeseries": samples}
         });
         RawRecord::from_json(&document.to_string(), &|_| true).unwrap()

@@ -29,18 +29,15 @@ pub(super) fn real(value: f64, digits: Option<u8>) -> String {
         let direction = if exponent < 0 { '-' } else { '+' };
         return format!("{sign}{head}{point}{tail}e{direction}{:02}", exponent.abs());
     }
-    match usize::try_from(exponent) {
-        Ok(exponent) => {
-            let whole = exponent + 1;
-            let figures = format!("{figures:0<whole$}");
-            let (whole, fraction) = figures.split_at(whole);
-            let fraction = if fraction.is_empty() { "0" } else { fraction };
-            format!("{sign}{whole}.{fraction}")
-        }
-        Err(_) => {
-            let zeros = "0".repeat(exponent.unsigned_abs() as usize - 1);
-            format!("{sign}0.{zeros}{figures}")
-        }
+    if let Ok(exponent) = usize::try_from(exponent) {
+        let whole = exponent + 1;
+        let figures = format!("{figures:0<whole$}");
+        let (whole, fraction) = figures.split_at(whole);
+        let fraction = if fraction.is_empty() { "0" } else { fraction };
+        format!("{sign}{whole}.{fraction}")
+    } else {
+        let zeros = "0".repeat(exponent.unsigned_abs() as usize - 1);
+        format!("{sign}0.{zeros}{figures}")
     }
 }
 

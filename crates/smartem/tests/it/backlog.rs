@@ -99,11 +99,11 @@ fn peak_memory(run: &mut Child) -> u64 {
     let mut peak = 0;
     loop {
         let status = std::fs::read_to_string(format!("/proc/{}/status", run.id()));
-        let line = status.as_deref().unwrap_or_default().lines();
-        let high = line
-            .filter_map(|line| line.strip_prefix("VmHWM:"))
-            .filter_map(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok())
-            .next();
+        let mut lines = status.as_deref().unwrap_or_default().lines();
+        let high = lines.find_map(|line| {
+            let kilobytes = line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?;
+            kilobytes.trim().parse().ok()
+        });
         peak = peak.max(high.unwrap_or_default());
         if run.try_wait().unwrap().is_some() {
             return peak;

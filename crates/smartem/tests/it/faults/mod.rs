@@ -56,6 +56,7 @@ fn the_store_is_the_same(source: &Source) {
 }
 
 /// What a store holds that was filled over a bad line and with kills.
+#[expect(clippy::print_stdout, reason = "tells what the seed was worth")]
 fn disturbed(source: &Source, seed: u64) -> String {
     let mut random = StdRng::seed_from_u64(seed);
     let stage = Stage::new(source, seed, PERCENT);
