@@ -89,6 +89,15 @@ pub(crate) fn build(
     ))
 }
 
+/// Whether an input of this name reads the `source`s of its process.
+pub(crate) fn has_sources(input: &str) -> bool {
+    let registry = registry();
+    registry
+        .inputs
+        .get(input)
+        .is_some_and(|kind| kind.has_sources)
+}
+
 /// The output of a process that nobody has configured yet, if there is one: such a process rests.
 ///
 /// It lacks settings that it must have, and those that it has are the built-in ones.

@@ -149,7 +149,7 @@ fn outdoors_nl(sensor: &Sensor) -> bool {
 }
 
 #[tokio::test]
-async fn polls_hold_every_item_once_in_the_hour_of_its_own_time() {
+async fn d_024_d_050_d_059_polls_hold_every_item_once_exact_in_the_hour_of_its_own_time() {
     let (source, mut bench) = (Source::start().await, bench().await);
     let to = start() + minutes(300);
     for poll in 1..=60 {
@@ -339,7 +339,7 @@ async fn an_answer_that_has_not_changed_is_not_read_again() {
 }
 
 #[tokio::test]
-async fn averages_stand_in_only_after_a_missed_poll() {
+async fn d_051_averages_stand_in_only_after_a_missed_poll() {
     let (source, mut bench) = (Source::start().await, bench().await);
     source
         .poll(&mut bench, start() + minutes(60), source.boxed())
@@ -424,7 +424,7 @@ async fn a_bad_body_and_a_bad_item_are_set_aside_until_good_ones_come() {
 }
 
 #[tokio::test]
-async fn the_archive_fills_days_until_they_are_settled() {
+async fn d_051_the_archive_fills_days_until_they_are_settled() {
     let (source, mut bench) = (Source::start().await, bench().await);
     let config = SensorCommunityConfig {
         archive: true,

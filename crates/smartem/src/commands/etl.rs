@@ -26,7 +26,7 @@ pub(super) async fn run(args: &Etl, global: &Global) -> anyhow::Result<ExitCode>
     match args {
         Etl::Run(args) => run_process(config, args).await,
         Etl::List => {
-            list(&config);
+            list(&config)?;
             Ok(ExitCode::SUCCESS)
         }
         Etl::Status => status(&config).await,
@@ -141,29 +141,49 @@ async fn check_known(store: &Store, stations: &[StationId]) -> anyhow::Result<()
     Ok(())
 }
 
-fn list(config: &Config) {
-    let rows: Vec<[String; _]> = config
-        .process
-        .iter()
-        .map(|(name, process)| {
-            let names = process
-                .source
-                .iter()
-                .filter_map(|source| source.get("name"));
-            let sources: Vec<&str> = names.filter_map(toml::Value::as_str).collect();
-            [
-                name.clone(),
-                chain(process),
-                process.schedule.clone(),
-                process.time_zone.clone(),
-                sources.join(" "),
-            ]
-        })
-        .collect();
+fn list(config: &Config) -> anyhow::Result<()> {
+    let mut rows: Vec<[String; _]> = Vec::new();
+    for (name, process) in &config.process {
+        let zone = match (process.schedule.as_str(), process.time_zone.as_str()) {
+            ("", _) => "",
+            (_, "") => "UTC",
+            (_, zone) => zone,
+        };
+        rows.push([
+            name.clone(),
+            chain(process),
+            process.schedule.clone(),
+            zone.to_owned(),
+            sources(name, process)?,
+        ]);
+    }
     print_table(
         &["process", "chain", "schedule", "time zone", "sources"],
         &rows,
     );
+    Ok(())
+}
+
+/// The names of the sources of a process, or what it waits for.
+fn sources(name: &str, process: &ProcessConfig) -> anyhow::Result<String> {
+    if let Some(output) = chains::unconfigured_output(name, process)? {
+        return Ok(format!("rests: `{output}` is not configured"));
+    }
+    let reads = if process.input == "last" {
+        process.sources_of.clone()
+    } else if chains::has_sources(&process.input) {
+        let names = process.source.iter().filter_map(|it| it.get("name"));
+        names
+            .filter_map(toml::Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    } else {
+        vec!["the store".to_owned()]
+    };
+    Ok(match reads.as_slice() {
+        [] => "rests: no source yet".to_owned(),
+        reads => reads.join(", "),
+    })
 }
 
 /// `input | filter | output, output`

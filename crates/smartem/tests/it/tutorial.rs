@@ -14,6 +14,12 @@ fn a_station_type_can_be_added_as_the_tutorial_says() {
     assert!(steps >= 9, "only {steps} commands were found");
 }
 
+#[test]
+fn a_process_can_be_declared_as_the_how_to_says() {
+    let steps = follow("docs/how-to/declare-a-process.md");
+    assert!(steps >= 6, "only {steps} commands were found");
+}
+
 /// Follows a page from top to bottom; gives back how many commands it has.
 fn follow(page: &str) -> usize {
     let text = std::fs::read_to_string(root().join(page)).unwrap();
