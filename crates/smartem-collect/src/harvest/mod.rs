@@ -14,4 +14,5 @@ mod samples;
 pub mod sensor_community;
 pub mod sensorthings;
 pub mod source;
+mod walk;
 pub mod whale;

@@ -19,7 +19,7 @@ use tracing::warn;
 use plan::{Edges, Progress, Visit, settled_of};
 pub(crate) use plan::{Series, Station, Wanted, station_of};
 use records::push_hours;
-pub(crate) use records::{Reading, number, resolve_entries, snapshot};
+pub(crate) use records::{Reading, number, put_value, resolve_entries, snapshot};
 
 use super::http::FetchError;
 use super::queue::Queue;

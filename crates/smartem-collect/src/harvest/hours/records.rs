@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use smartem_etl::{Batch, InputError, Origin, Row, Sink};
-use smartem_model::Hour;
 use smartem_model::raw::RawRecord;
+use smartem_model::{Hour, UnitConversion};
 use smartem_store::{ReceivedRecord, Standing};
 
 use super::plan::Station;
@@ -24,6 +24,20 @@ pub(crate) struct Reading {
     pub sample: Map<String, Value>,
     /// The same for outputs outside the store.
     pub row: Option<Row>,
+}
+
+/// Puts a value into a sample, and where it was converted what the source gave beside it.
+pub(crate) fn put_value(
+    sample: &mut Map<String, Value>,
+    (key, value): (&str, f64),
+    conversion: &UnitConversion,
+    (source_value, source_unit): (f64, &str),
+) {
+    sample.insert(key.to_owned(), value.into());
+    if !conversion.is_none() {
+        sample.insert("source_value".to_owned(), source_value.into());
+        sample.insert("source_unit".to_owned(), source_unit.into());
+    }
 }
 
 /// Makes the records of hours, the same whatever the order of the readings.

@@ -21,7 +21,7 @@ pub use config::InfluxdbConfig;
 use plan::{Bounds, Progress, first_hour};
 
 use super::http::{Client, authorization, basic};
-use super::queue::Queue;
+use super::walk::{Visited, read_history, read_last};
 
 /// What the reference says of this input.
 const ABOUT: About = About {
@@ -97,8 +97,6 @@ fn check(config: &InfluxdbConfig, site: &Site) -> Result<(), SettingsError> {
 
 /// Samples in one batch, roughly, in bytes of their text.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// Newest values committed together.
-const SNAPSHOT_BATCH: usize = 50;
 /// Where the list of measurements is found.
 const MEASUREMENTS: &str = "/measurements";
 
@@ -111,14 +109,14 @@ pub struct Influxdb {
 
 /// A measurement and the station that it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Series {
+pub struct Series {
     measurement: String,
     station: StationId,
 }
 
 /// A measurement on its way through its hours.
 #[derive(Clone)]
-struct Visit {
+pub struct Visit {
     series: Series,
     progress: Progress,
     /// The hour to go on with; `None` before the first row was found.
@@ -212,52 +210,7 @@ impl Influxdb {
         };
         let mut visits: Vec<Visit> = series.iter().map(visit).collect();
         visits.sort_by(|a, b| (a.next, &a.series).cmp(&(b.next, &b.series)));
-        let queue = Queue::new(visits);
-        let workers = (0..self.api.parallel()).map(|_| async {
-            while let Some(visit) = queue.next(run) {
-                let interrupted = visit.clone();
-                match self.visit(run, visit, sink).await {
-                    Ok(rest) => {
-                        queue.succeeded();
-                        if let Some(rest) = rest {
-                            queue.put_back(rest);
-                        }
-                    }
-                    Err(InputError::Interrupted) => queue.put_back(interrupted),
-                    Err(InputError::Unreachable { place, problem }) => {
-                        warn!(source = %self.origin.source, place, problem, "station left for the next run");
-                        run.counters.add("stations_unreachable", 1);
-                        self.note_failure(run, &queue, place, problem).await;
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(())
-        });
-        futures::future::try_join_all(workers).await?;
-        queue.outcome(run)
-    }
-
-    /// Reads one more window of a measurement; gives the visit back when there is more.
-    async fn visit(
-        &self,
-        run: &Run,
-        mut visit: Visit,
-        sink: &Sink<'_>,
-    ) -> Result<Option<Visit>, InputError> {
-        let config = &self.config;
-        let bounds = Bounds::at(run.now(), config.grace, config.recheck, config.late);
-        let Some(bounds) = bounds else {
-            return Ok(None);
-        };
-        let mut found = Batch::default();
-        let read = self
-            .read_next(run, &mut visit, bounds, &mut found, sink)
-            .await;
-        // What was read before a failure is kept; the checkpoint only comes with a whole window.
-        sink.take(found).await?;
-        let is_finished = read?;
-        Ok(if is_finished { None } else { Some(visit) })
+        read_history(self, run, visits, sink).await
     }
 
     /// Whether all is read.
@@ -427,34 +380,72 @@ impl Influxdb {
         Ok(length)
     }
 
-    /// The newest rows of every measurement.
-    async fn read_last(
+    /// Without this answer the measurement cannot go on: it waits for the next run, and what came
+    /// instead is kept.
+    #[expect(
+        clippy::unused_self,
+        reason = "reads as a step of the harvest beside its siblings"
+    )]
+    fn unread(
+        &self,
+        error: ApiError,
+        place: &str,
+        series: &Series,
+        found: &mut Batch,
+    ) -> InputError {
+        let problem = "the answer was not understood";
+        match set_aside(error, place, Some(&series.station), found) {
+            Err(error) => error,
+            Ok(()) => InputError::Unreachable {
+                place: place.to_owned(),
+                problem: problem.to_owned(),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Visited for Influxdb {
+    type Item = Series;
+    type Visit = Visit;
+
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn parallel(&self) -> usize {
+        self.api.parallel()
+    }
+
+    async fn is_there(&self, run: &Run) -> bool {
+        match self.api.measurements(run).await {
+            Err(ApiError::Fetch(error)) => {
+                warn!(source = %self.origin.source, %error, "source no longer answers");
+                false
+            }
+            Ok(_) | Err(ApiError::NotUnderstood { .. } | ApiError::Server(_)) => true,
+        }
+    }
+
+    async fn visit(
         &self,
         run: &Run,
-        series: &[Series],
+        mut visit: Visit,
         sink: &Sink<'_>,
-    ) -> Result<Outcome, InputError> {
-        let queue = Queue::new(series.to_vec());
-        let workers = (0..self.api.parallel()).map(|_| async {
-            let mut found = Batch::default();
-            while let Some(series) = queue.next(run) {
-                match self.fetch_last(run, &series, &mut found).await {
-                    Ok(()) => queue.succeeded(),
-                    Err(InputError::Interrupted) => queue.put_back(series),
-                    Err(InputError::Unreachable { place, problem }) => {
-                        warn!(source = %self.origin.source, place, problem, "last values not read");
-                        self.note_failure(run, &queue, place, problem).await;
-                    }
-                    Err(error) => return Err(error),
-                }
-                if found.snapshots.len() >= SNAPSHOT_BATCH {
-                    sink.take(std::mem::take(&mut found)).await?;
-                }
-            }
-            sink.take(found).await
-        });
-        futures::future::try_join_all(workers).await?;
-        queue.outcome(run)
+    ) -> Result<Option<Visit>, InputError> {
+        let config = &self.config;
+        let bounds = Bounds::at(run.now(), config.grace, config.recheck, config.late);
+        let Some(bounds) = bounds else {
+            return Ok(None);
+        };
+        let mut found = Batch::default();
+        let read = self
+            .read_next(run, &mut visit, bounds, &mut found, sink)
+            .await;
+        // What was read before a failure is kept; the checkpoint only comes with a whole window.
+        sink.take(found).await?;
+        let is_finished = read?;
+        Ok(if is_finished { None } else { Some(visit) })
     }
 
     async fn fetch_last(
@@ -489,45 +480,6 @@ impl Influxdb {
             Err(error) => set_aside(error, &place, Some(&series.station), found),
         }
     }
-
-    /// After several failures in a row asks the source itself, and gives up when it is silent.
-    async fn note_failure<T>(&self, run: &Run, queue: &Queue<T>, place: String, problem: String) {
-        if !queue.failed(place, problem) {
-            return;
-        }
-        match self.api.measurements(run).await {
-            Err(ApiError::Fetch(error)) => {
-                warn!(source = %self.origin.source, %error, "source no longer answers");
-                queue.give_up();
-            }
-            Ok(_) | Err(ApiError::NotUnderstood { .. } | ApiError::Server(_)) => {
-                queue.source_answered();
-            }
-        }
-    }
-
-    /// Without this answer the measurement cannot go on: it waits for the next run, and what came
-    /// instead is kept.
-    #[expect(
-        clippy::unused_self,
-        reason = "reads as a step of the harvest beside its siblings"
-    )]
-    fn unread(
-        &self,
-        error: ApiError,
-        place: &str,
-        series: &Series,
-        found: &mut Batch,
-    ) -> InputError {
-        let problem = "the answer was not understood";
-        match set_aside(error, place, Some(&series.station), found) {
-            Err(error) => error,
-            Ok(()) => InputError::Unreachable {
-                place: place.to_owned(),
-                problem: problem.to_owned(),
-            },
-        }
-    }
 }
 
 #[async_trait]
@@ -551,7 +503,7 @@ impl Input for Influxdb {
                 return Ok(outcome);
             }
         }
-        self.read_last(run, &series, sink).await
+        read_last(self, run, series, sink).await
     }
 }
 

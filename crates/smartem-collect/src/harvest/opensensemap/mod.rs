@@ -20,7 +20,8 @@ pub use config::OpenSenseMapConfig;
 use titles::Key;
 
 use super::hours::{
-    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, resolve_entries, snapshot,
+    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, put_value,
+    resolve_entries, snapshot,
 };
 use super::http::{Client, ClientError, FetchError};
 
@@ -304,11 +305,8 @@ fn reading(ask: &Ask, measured: Measured) -> Option<Reading> {
             sample.insert("altitude".to_owned(), alt.into());
         }
     }
-    sample.insert(ask.key.name.clone(), converted.into());
-    if !ask.key.conversion.is_none() {
-        sample.insert("source_value".to_owned(), value.into());
-        sample.insert("source_unit".to_owned(), ask.sensor.unit.clone().into());
-    }
+    let (value, source) = ((&*ask.key.name, converted), (value, &*ask.sensor.unit));
+    put_value(&mut sample, value, &ask.key.conversion, source);
     Some(Reading {
         hour: Hour::containing(measured.time)?,
         time: measured.time,

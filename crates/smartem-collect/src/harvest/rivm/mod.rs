@@ -22,7 +22,7 @@ use api::{Api, ApiError, Described};
 pub use config::{Stamp, TimeseriesConfig};
 
 use super::hours::{
-    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, station_of,
+    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, put_value, station_of,
 };
 use super::http::{Client, ClientError};
 
@@ -309,11 +309,8 @@ impl Timeseries {
                 sample.insert("altitude".to_owned(), alt.into());
             }
         }
-        sample.insert(ask.indicator.clone(), converted.into());
-        if !ask.conversion.is_none() {
-            sample.insert("source_value".to_owned(), value.into());
-            sample.insert("source_unit".to_owned(), ask.described.unit.clone().into());
-        }
+        let (value, source) = ((&*ask.indicator, converted), (value, &*ask.described.unit));
+        put_value(&mut sample, value, &ask.conversion, source);
         sample
     }
 }

@@ -22,7 +22,8 @@ pub use config::{SensorThingsConfig, Stamp};
 use entities::{Datastream, Measured, measured};
 
 use super::hours::{
-    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, resolve_entries, snapshot,
+    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, put_value,
+    resolve_entries, snapshot,
 };
 use super::http::{Client, ClientError, FetchError, authorization, bearer};
 
@@ -212,11 +213,8 @@ fn reading(ask: &Ask, measured: Measured, value: f64, is_last: bool) -> Reading 
             sample.insert("altitude".to_owned(), alt.into());
         }
     }
-    sample.insert(ask.key.clone(), value.into());
-    if !ask.conversion.is_none() {
-        sample.insert("source_value".to_owned(), measured.value.into());
-        sample.insert("source_unit".to_owned(), ask.datastream.unit.clone().into());
-    }
+    let source = (measured.value, &*ask.datastream.unit);
+    put_value(&mut sample, (&*ask.key, value), &ask.conversion, source);
     Reading {
         hour: measured.hour,
         time: measured.time,

@@ -23,7 +23,7 @@ pub use config::WhaleConfig;
 use plan::{Day, HourNumber};
 
 use super::http::{Client, ClientError, FetchError, authorization, bearer};
-use super::queue::Queue;
+use super::walk::{Visited, read_history, read_last};
 
 /// Stations of this source are Josenes.
 const STATION_TYPE: &str = "jose";
@@ -70,9 +70,6 @@ pub fn kind() -> Kind<Box<dyn Input>> {
         Ok(Box::new(whale))
     })
 }
-
-/// Newest values committed together.
-const SNAPSHOT_BATCH: usize = 50;
 
 /// A Raw Sensor ("Whale") API as an input.
 pub struct Whale {
@@ -128,6 +125,7 @@ impl Whale {
         let store = sink.store();
         let checkpoints = store.checkpoints(&run.process, &self.origin.source).await?;
         let open = store.open_quarantine_places(&self.origin.source).await?;
+        let wanted_again = hours_by_station(open.keys());
         let mut visits: Vec<Visit> = stations
             .iter()
             .map(|station| Visit {
@@ -138,62 +136,17 @@ impl Whale {
                     .filter(|_| run.replay.is_none())
                     .and_then(Day::from_checkpoint),
                 days: None,
+                again: wanted_again.get(station).cloned().unwrap_or_default(),
             })
             .collect();
         visits.sort_by(|a, b| (a.settled, &a.station).cmp(&(b.settled, &b.station)));
-        run.set_goal(visits.len() as u64);
-        let wanted_again = hours_by_station(open.keys());
-        let queue = Queue::new(visits);
-        let workers = (0..self.api.parallel()).map(|_| async {
-            while let Some(visit) = queue.next(run) {
-                let again = wanted_again.get(&visit.station);
-                let interrupted = visit.clone();
-                match self.visit(run, visit, again, sink).await {
-                    Err(InputError::Interrupted) => queue.put_back(interrupted),
-                    Ok(Some(unfinished)) => {
-                        queue.succeeded();
-                        queue.put_back(unfinished);
-                    }
-                    Ok(None) => {
-                        queue.succeeded();
-                        run.advance(1);
-                    }
-                    Err(InputError::Unreachable { place, problem }) => {
-                        warn!(source = %self.origin.source, place, problem, "station left for the next run");
-                        run.counters.add("stations_unreachable", 1);
-                        self.note_failure(run, &queue, place, problem).await;
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(())
-        });
-        futures::future::try_join_all(workers).await?;
-        queue.outcome(run)
-    }
-
-    /// Reads one more day of a station; gives the visit back when there are further days.
-    async fn visit(
-        &self,
-        run: &Run,
-        mut visit: Visit,
-        again: Option<&Vec<(Day, HourNumber)>>,
-        sink: &Sink<'_>,
-    ) -> Result<Option<Visit>, InputError> {
-        let mut found = Batch::default();
-        let read = self.read_next_day(run, &mut visit, again, &mut found).await;
-        // What was read before a failure is kept; the checkpoint only comes with a whole day.
-        sink.take(found).await?;
-        read?;
-        let is_finished = visit.days.as_ref().is_none_or(VecDeque::is_empty);
-        Ok(if is_finished { None } else { Some(visit) })
+        read_history(self, run, visits, sink).await
     }
 
     async fn read_next_day(
         &self,
         run: &Run,
         visit: &mut Visit,
-        again: Option<&Vec<(Day, HourNumber)>>,
         found: &mut Batch,
     ) -> Result<(), InputError> {
         let settled = visit.settled;
@@ -201,7 +154,7 @@ impl Whale {
             days
         } else {
             // Quarantined hours of settled days; those of later days are asked for with their day.
-            for (day, hour) in again.into_iter().flatten() {
+            for (day, hour) in &visit.again {
                 if settled.is_some_and(|settled| *day < settled) {
                     self.fetch(run, &visit.station, *day, *hour, found).await?;
                 }
@@ -332,52 +285,44 @@ impl Whale {
             Err(ApiError::Fetch(error)) => Err(error.at(place)),
         }
     }
+}
 
-    /// The newest value of every station.
-    async fn read_last(
-        &self,
-        run: &Run,
-        stations: &[StationId],
-        sink: &Sink<'_>,
-    ) -> Result<Outcome, InputError> {
-        let queue = Queue::new(stations.to_vec());
-        let workers = (0..self.api.parallel()).map(|_| async {
-            let mut found = Batch::default();
-            while let Some(station) = queue.next(run) {
-                match self.fetch_last(run, &station, &mut found).await {
-                    Ok(()) => queue.succeeded(),
-                    Err(InputError::Interrupted) => queue.put_back(station),
-                    Err(InputError::Unreachable { place, problem }) => {
-                        warn!(source = %self.origin.source, place, problem, "last value not read");
-                        self.note_failure(run, &queue, place, problem).await;
-                    }
-                    Err(error) => return Err(error),
-                }
-                if found.snapshots.len() >= SNAPSHOT_BATCH {
-                    sink.take(std::mem::take(&mut found)).await?;
-                }
-            }
-            sink.take(found).await
-        });
-        futures::future::try_join_all(workers).await?;
-        queue.outcome(run)
+#[async_trait]
+impl Visited for Whale {
+    type Item = StationId;
+    type Visit = Visit;
+
+    fn origin(&self) -> &Origin {
+        &self.origin
     }
 
-    /// After several failures in a row asks the source itself, and gives up when it is silent.
-    ///
-    /// So a source that is down is not asked for every station, and some broken stations, which
-    /// come first in every run, never keep the others from their turn.
-    async fn note_failure<T>(&self, run: &Run, queue: &Queue<T>, place: String, problem: String) {
-        if !queue.failed(place, problem) {
-            return;
-        }
+    fn parallel(&self) -> usize {
+        self.api.parallel()
+    }
+
+    async fn is_there(&self, run: &Run) -> bool {
         match self.api.devices(run).await {
             Err(ApiError::Fetch(error)) => {
                 warn!(source = %self.origin.source, %error, "source no longer answers");
-                queue.give_up();
+                false
             }
-            Ok(_) | Err(ApiError::NotUnderstood { .. }) => queue.source_answered(),
+            Ok(_) | Err(ApiError::NotUnderstood { .. }) => true,
         }
+    }
+
+    async fn visit(
+        &self,
+        run: &Run,
+        mut visit: Visit,
+        sink: &Sink<'_>,
+    ) -> Result<Option<Visit>, InputError> {
+        let mut found = Batch::default();
+        let read = self.read_next_day(run, &mut visit, &mut found).await;
+        // What was read before a failure is kept; the checkpoint only comes with a whole day.
+        sink.take(found).await?;
+        read?;
+        let is_finished = visit.days.as_ref().is_none_or(VecDeque::is_empty);
+        Ok(if is_finished { None } else { Some(visit) })
     }
 
     async fn fetch_last(
@@ -427,18 +372,20 @@ impl Input for Whale {
                 return Ok(outcome);
             }
         }
-        self.read_last(run, &stations, sink).await
+        read_last(self, run, stations, sink).await
     }
 }
 
 /// A station on its way through its days.
 #[derive(Clone)]
-struct Visit {
+pub struct Visit {
     station: StationId,
     /// All hours before this day are in the store.
     settled: Option<Day>,
     /// Days still to be read; `None` before they were listed.
     days: Option<VecDeque<Day>>,
+    /// Hours in quarantine; they stay wanted.
+    again: Vec<(Day, HourNumber)>,
 }
 
 fn text(body: &[u8]) -> Result<&str, Quarantine> {
