@@ -14,7 +14,6 @@ use serde_json::Value;
 use smartem_etl::{Chain, Clock, Input, Run, RunReport, StoreOutputs, run_once};
 use smartem_model::{Hour, Observation, StationId, Vocabulary};
 use smartem_refine::{Catalogue, Definition, ModelSet, StationFacts, refine};
-use smartem_simulate::faults::{self, Line};
 use smartem_store::{Access, QuarantineFilter, Selection, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -160,21 +159,6 @@ impl Network {
             process,
             replay: None,
         }
-    }
-
-    /// The address of a bad line to the remote.
-    pub(crate) async fn bad_line(&self, percent: u64) -> (Url, Arc<Line>) {
-        let upstream = self.url.origin().ascii_serialization();
-        let line = Arc::new(Line::new(&upstream, 5, percent, &faults::Fault::ALL));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!(
-            "http://{}{}",
-            listener.local_addr().unwrap(),
-            self.url.path()
-        );
-        let router = faults::router(line.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        (url.parse().unwrap(), line)
     }
 
     pub(crate) fn set(&self, now: &str) {

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use smartem_collect::harvest::opensensemap::{OpenSenseMap, OpenSenseMapConfig};
 use smartem_etl::{ExitCode, Outcome};
 use smartem_simulate::opensensemap::{World, router};
@@ -183,33 +182,4 @@ async fn a_broken_sensor_stops_no_other_and_a_dead_box_neither() {
             .len()
             > 400
     );
-}
-
-#[tokio::test]
-async fn a_bad_line_loses_nothing_and_leaves_nothing_behind() {
-    let mut network = network("2026-11-21T12:40:00Z").await;
-    network.run(input(config(&network)), HOURS).await;
-    let expected = network.hours(START, "2026-11-20T18:00:00Z").await;
-    network.forget().await;
-    let (url, line) = network.bad_line(25).await;
-    let config = || {
-        let mut config = config(&network);
-        config.url = url.clone();
-        config.http.attempts = 3;
-        config.http.backoff = SignedDuration::from_millis(1);
-        config.http.timeout = SignedDuration::from_millis(300);
-        config
-    };
-    for _ in 0..12 {
-        network.run(input(config()), HOURS).await;
-    }
-    assert!(line.injected() > 20, "{}", line.injected());
-    line.set_bad(false);
-    let report = network.run(input(config()), HOURS).await;
-    assert_eq!(report.outcome, Some(Outcome::Done), "{}", report.summary);
-    assert_same(
-        &network.hours(START, "2026-11-20T18:00:00Z").await,
-        &expected,
-    );
-    assert_eq!(network.set_aside().await, []);
 }

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use serde_json::json;
 use smartem_collect::harvest::sensorthings::{SensorThings, SensorThingsConfig};
 use smartem_etl::{ExitCode, Outcome};
@@ -206,33 +205,4 @@ async fn links_that_lead_away_or_in_a_circle_are_set_aside() {
             "{problem}"
         );
     }
-}
-
-#[tokio::test]
-async fn a_bad_line_loses_nothing_and_leaves_nothing_behind() {
-    let mut network = network(Flavour::V1_1, NOW).await;
-    network.run(input(config(&network)), HOURS).await;
-    let expected = network.hours(START, "2026-11-21T12:00:00Z").await;
-    network.forget().await;
-    let (url, line) = network.bad_line(25).await;
-    let config = || {
-        let mut config = config(&network);
-        config.url = url.clone();
-        config.http.attempts = 3;
-        config.http.backoff = SignedDuration::from_millis(1);
-        config.http.timeout = SignedDuration::from_millis(300);
-        config
-    };
-    for _ in 0..12 {
-        network.run(input(config()), HOURS).await;
-    }
-    assert!(line.injected() > 20, "{}", line.injected());
-    line.set_bad(false);
-    let report = network.run(input(config()), HOURS).await;
-    assert_eq!(report.outcome, Some(Outcome::Done), "{}", report.summary);
-    assert_same(
-        &network.hours(START, "2026-11-21T12:00:00Z").await,
-        &expected,
-    );
-    assert_eq!(network.set_aside().await, []);
 }

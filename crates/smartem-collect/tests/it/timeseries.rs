@@ -267,32 +267,3 @@ async fn values_that_come_late_are_taken_and_a_source_that_is_silent_fails_the_r
     let report = network.run(input(silent), HOURS).await;
     assert_eq!(report.exit_code, ExitCode::TryAgain, "{}", report.summary);
 }
-
-#[tokio::test]
-async fn a_bad_line_loses_nothing_and_leaves_nothing_behind() {
-    let mut network = network("2026-11-20T12:40:00Z").await;
-    network.run(input(config(&network)), HOURS).await;
-    let expected = network.hours(START, "2026-11-12T00:00:00Z").await;
-    network.forget().await;
-    let (url, line) = network.bad_line(25).await;
-    let config = || {
-        let mut config = config(&network);
-        config.url = url.clone();
-        config.http.attempts = 3;
-        config.http.backoff = SignedDuration::from_millis(1);
-        config.http.timeout = SignedDuration::from_millis(300);
-        config
-    };
-    for _ in 0..12 {
-        network.run(input(config()), HOURS).await;
-    }
-    assert!(line.injected() > 20, "{}", line.injected());
-    line.set_bad(false);
-    let report = network.run(input(config()), HOURS).await;
-    assert_eq!(report.outcome, Some(Outcome::Done), "{}", report.summary);
-    assert_same(
-        &network.hours(START, "2026-11-12T00:00:00Z").await,
-        &expected,
-    );
-    assert_eq!(network.set_aside().await, []);
-}

@@ -118,12 +118,9 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
 async fn open_migrated_store(config: &Config) -> anyhow::Result<Store> {
     let dir = &config.store.data_dir;
     let now = (crate::clock::system())();
-    let applied = Store::migrate_dir(dir, now)
+    Store::migrate_dir(dir, now)
         .await
         .with_context(|| format!("making the store in {}", dir.display()))?;
-    for migration in applied {
-        tracing::info!(version = migration.version, name = %migration.name, "store migrated");
-    }
     open_store(config).await
 }
 
