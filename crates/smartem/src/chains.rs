@@ -62,7 +62,10 @@ pub(crate) fn build(
             vocabulary: Arc::new(platform::vocabulary()?),
         },
     };
-    if unconfigured_output(name, process)?.is_some() {
+    if process.output.is_empty() {
+        return Err(refused("no `output`".to_owned()));
+    }
+    if waits_for(name, process)?.is_some() {
         // Built as a chain that has nothing to read, so that a schedule does no harm.
         let (catalogue, models) = (platform.catalogue.clone(), platform.models.clone());
         let nothing = StoreOutputs::default();
@@ -78,9 +81,6 @@ pub(crate) fn build(
         raw: process.output.iter().any(|output| output == RAW),
         last: process.output.iter().any(|output| output == LAST),
     };
-    if process.output.is_empty() {
-        return Err(refused("no `output`".to_owned()));
-    }
     let inputs = parts.inputs(process)?;
     let (catalogue, models) = (platform.catalogue.clone(), platform.models.clone());
     let chain = Chain::new(name, inputs, store, catalogue, models);
@@ -98,24 +98,35 @@ pub(crate) fn has_sources(input: &str) -> bool {
         .is_some_and(|kind| kind.has_sources)
 }
 
-/// The output of a process that nobody has configured yet, if there is one: such a process rests.
+/// The outputs of a process that nobody has configured yet; they are left out of its chain.
 ///
-/// It lacks settings that it must have, and those that it has are the built-in ones.
-pub(crate) fn unconfigured_output<'a>(
+/// Such an output lacks settings that it must have, and those that it has are the built-in ones.
+pub(crate) fn unconfigured_outputs<'a>(
     name: &str,
     process: &'a ProcessConfig,
-) -> anyhow::Result<Option<&'a str>> {
+) -> anyhow::Result<Vec<&'a str>> {
     let registry = registry();
+    let mut unconfigured = Vec::new();
     for output in &process.output {
         let Some(kind) = registry.outputs.get(output.as_str()) else {
             continue;
         };
         let settings = process.settings_of(output)?;
         if kind.lacks_settings(&settings) && settings == config::built_in_settings(name, output)? {
-            return Ok(Some(output));
+            unconfigured.push(output.as_str());
         }
     }
-    Ok(None)
+    Ok(unconfigured)
+}
+
+/// The output that a process waits for; it rests while it has no other.
+pub(crate) fn waits_for<'a>(
+    name: &str,
+    process: &'a ProcessConfig,
+) -> anyhow::Result<Option<&'a str>> {
+    let unconfigured = unconfigured_outputs(name, process)?;
+    let rests = unconfigured.len() == process.output.len();
+    Ok(unconfigured.first().copied().filter(|_| rests))
 }
 
 /// The refiner reads what is marked in the store and hands on state from hour to hour: it is a
@@ -187,10 +198,10 @@ impl Parts<'_> {
 
     fn outputs(&self, process: &ProcessConfig) -> anyhow::Result<Vec<Box<dyn Output>>> {
         let known = &self.registry.outputs;
-        let outside = process
-            .output
-            .iter()
-            .filter(|output| *output != RAW && *output != LAST);
+        let unconfigured = unconfigured_outputs(&self.site.process, process)?;
+        let outside = process.output.iter().filter(|output| {
+            *output != RAW && *output != LAST && !unconfigured.contains(&output.as_str())
+        });
         let build = |part: &String| {
             let kind = known.get(part.as_str()).ok_or_else(|| {
                 let others = [RAW, LAST, OBSERVATIONS].into_iter();

@@ -55,7 +55,7 @@ async fn run_process(config: Config, args: &EtlRun) -> anyhow::Result<ExitCode> 
         .with_progress();
     let report = run_once(process.as_ref(), run).await;
     output::line(&report.summary);
-    if let Some(waits) = chains::unconfigured_output(name, declared)? {
+    if let Some(waits) = chains::waits_for(name, declared)? {
         output::line(format_args!(
             "{name} rests until its output `{waits}` is configured: [process.{name}.{waits}], \
              see `smartem etl parts {waits}`"
@@ -166,7 +166,7 @@ fn list(config: &Config) -> anyhow::Result<()> {
 
 /// The names of the sources of a process, or what it waits for.
 fn sources(name: &str, process: &ProcessConfig) -> anyhow::Result<String> {
-    if let Some(output) = chains::unconfigured_output(name, process)? {
+    if let Some(output) = chains::waits_for(name, process)? {
         return Ok(format!("rests: `{output}` is not configured"));
     }
     let reads = if process.input == "last" {
@@ -289,7 +289,7 @@ impl Look {
             "store.observations" => ChangesOf::Observations,
             _ => return Ok((self.progress.harvest_lag(name, self.now), None)),
         };
-        if chains::unconfigured_output(name, process)?.is_some() {
+        if chains::waits_for(name, process)?.is_some() {
             return Ok((None, None));
         }
         let waiting = stored::waiting(store, name, of).await?;
