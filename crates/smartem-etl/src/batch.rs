@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -20,6 +20,9 @@ pub struct Batch {
     /// Places that were read well and gave no record, such as listings: what is in quarantine from
     /// there is resolved.
     pub understood: Vec<String>,
+    /// Places of which something is in quarantine; an output that wrote one of them well says so in
+    /// `understood`.
+    pub refused_before: BTreeSet<String>,
     /// How far the input got, by partition; moved together with what they cover.
     pub checkpoints: Vec<(String, Value)>,
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use serde_json::Value;
 use smartem_refine::{Catalogue, ModelSet, StationFacts, refine};
 use smartem_store::{Intake, LastIntake, LastItem, ReceivedRecord, Store, StoreError};
@@ -115,6 +116,9 @@ pub enum OutputError {
     Interrupted,
 }
 
+/// How far the clocks of stations may be ahead of ours.
+const AHEAD: SignedDuration = SignedDuration::from_mins(15);
+
 /// Takes batches on behalf of a source through filters and outputs.
 ///
 /// Outputs outside the store come first; the store takes its part and the checkpoints in one
@@ -130,6 +134,10 @@ impl Sink<'_> {
     pub async fn take(&self, mut batch: Batch) -> Result<(), InputError> {
         for filter in &self.chain.filters {
             filter.apply(&mut batch, &self.run.counters);
+        }
+        if !self.chain.outputs.is_empty() && !batch.rows.is_empty() {
+            let open = self.run.store.open_quarantine_places(&self.origin.source);
+            batch.refused_before = open.await?.into_keys().collect();
         }
         for output in &self.chain.outputs {
             output.write(self.run, &mut batch).await?;
@@ -223,6 +231,16 @@ impl Sink<'_> {
                 .iter()
                 .map(|o| o.phenomenon_time.end)
                 .max();
+            if newest.is_none() {
+                self.run.counters.add("last_without_value", 1);
+            }
+            // The clock of a box may be wrong: such a value would stay the newest for ever.
+            let limit = self.run.now() + AHEAD;
+            if newest.is_some_and(|time| time > limit) {
+                warn!(station = %record.station, place, "last value of a time to come left out");
+                self.run.counters.add("last_ahead_of_time", 1);
+                continue;
+            }
             if let Some(time) = newest {
                 items.push(LastItem {
                     record,

@@ -42,7 +42,12 @@ pub(crate) fn build(
     name: &str,
     process: &ProcessConfig,
 ) -> anyhow::Result<Box<dyn Process>> {
-    if let Some(stray) = process.stray() {
+    // What is built in stays where an output was taken out of a process.
+    let is_built_in = |part: &&str| {
+        let settings = process.settings_of(part).ok();
+        settings.is_some() && settings == config::built_in_settings(name, part).ok()
+    };
+    if let Some(stray) = process.strays().find(|part| !is_built_in(part)) {
         return Err(refused(format!(
             "`{stray}` is no setting and none of its parts; a process has `input`, `filter`, \
              `output`, `schedule`, `time_zone`, `budget`, `sources_of`, `source`, and a table of \
@@ -155,12 +160,7 @@ struct Parts<'a> {
 impl Parts<'_> {
     fn inputs(&self, process: &ProcessConfig) -> anyhow::Result<Vec<Box<dyn Input>>> {
         if process.input == SOURCES_OF {
-            let mut inputs = Vec::new();
-            for other in &process.sources_of {
-                let (_, other) = self.platform.config.process(other)?;
-                inputs.extend(self.inputs(other)?);
-            }
-            return Ok(inputs);
+            return self.inputs_of_others(process);
         }
         let known = &self.registry.inputs;
         let kind = known.get(process.input.as_str()).ok_or_else(|| {
@@ -172,6 +172,7 @@ impl Parts<'_> {
             let built = built.map_err(|error| refused(format!("`{}`: {error}", process.input)))?;
             return Ok(vec![built]);
         }
+        check_names(process)?;
         let sources = process.source.iter();
         let build = |settings: &toml::Table| {
             let built = kind.build(settings.clone(), &self.site);
@@ -182,6 +183,29 @@ impl Parts<'_> {
             })
         };
         sources.map(build).collect()
+    }
+
+    /// The sources of other processes, as an input of its own.
+    fn inputs_of_others(&self, process: &ProcessConfig) -> anyhow::Result<Vec<Box<dyn Input>>> {
+        let mut inputs = Vec::new();
+        if process.sources_of.is_empty() {
+            return Err(refused(
+                "`sources_of` is empty; name the harvesters whose newest values are read"
+                    .to_owned(),
+            ));
+        }
+        for name in &process.sources_of {
+            let other = self.platform.config.process(name);
+            let (_, other) = other.map_err(|error| refused(format!("`sources_of`: {error}")))?;
+            if !has_sources(&other.input) {
+                return Err(refused(format!(
+                    "`sources_of`: `{name}` reads `{}`, which has no sources; name harvesters",
+                    other.input
+                )));
+            }
+            inputs.extend(self.inputs(other)?);
+        }
+        Ok(inputs)
     }
 
     fn filters(&self, process: &ProcessConfig) -> anyhow::Result<Vec<Box<dyn Filter>>> {
@@ -212,6 +236,30 @@ impl Parts<'_> {
         };
         outside.map(build).collect()
     }
+}
+
+/// Each source has a name of its own: checkpoints are kept by it.
+fn check_names(process: &ProcessConfig) -> anyhow::Result<()> {
+    let mut names = std::collections::BTreeSet::new();
+    for source in &process.source {
+        let name = source.get("name").and_then(toml::Value::as_str);
+        match name.map(str::trim) {
+            // A name that is missing is told with the other settings.
+            None => {}
+            Some("") => {
+                return Err(refused(
+                    "a source has an empty `name`; checkpoints are kept by it".to_owned(),
+                ));
+            }
+            Some(name) if !names.insert(name) => {
+                return Err(refused(format!(
+                    "two sources are named `{name}`; checkpoints are kept by name, so give each its own"
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn unknown<'a>(

@@ -304,9 +304,16 @@ impl Platform {
     /// The time one run of a process may take.
     pub(crate) fn budget(&self, name: &str) -> anyhow::Result<Option<Duration>> {
         let (_, process) = self.config.process(name)?;
-        Ok(process
-            .budget
-            .and_then(|budget| Duration::try_from(budget).ok()))
+        let Some(budget) = process.budget else {
+            return Ok(None);
+        };
+        if !budget.is_positive() {
+            return Err(refused(format!(
+                "process `{name}`: `budget` is {budget:#}; write how long a run may take, such as \
+                 \"280s\", or leave it out"
+            )));
+        }
+        Ok(Duration::try_from(budget).ok())
     }
 
     /// What the services need.

@@ -65,7 +65,7 @@ pub enum FetchError {
         attempts: u32,
     },
     /// An answer that a repetition would not change, such as 404.
-    #[error("the server answered {0}")]
+    #[error("the server answered {0}{hint}", hint = hint(*.0))]
     Refused(StatusCode),
     /// The body is larger than agreed.
     #[error("the body is larger than {0} bytes")]
@@ -143,10 +143,87 @@ pub struct Client {
     places: Arc<Semaphore>,
 }
 
+/// What a person can do about an answer.
+fn hint(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            "; check the token, or user and password, that the source is asked with"
+        }
+        StatusCode::NOT_FOUND => "; check `url` and what is asked for",
+        _ => "",
+    }
+}
+
 /// A client that could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("making an HTTP client")]
-pub struct ClientError(#[from] reqwest::Error);
+#[non_exhaustive]
+pub enum ClientError {
+    /// The library refused.
+    #[error("making an HTTP client")]
+    Http(#[from] reqwest::Error),
+    /// A setting that makes no sense.
+    #[error("`{setting}` is {value}; {remedy}")]
+    Setting {
+        /// Which.
+        setting: &'static str,
+        /// As it was given.
+        value: String,
+        /// What it can be.
+        remedy: &'static str,
+    },
+}
+
+impl Politeness {
+    fn check(&self) -> Result<(), ClientError> {
+        let positive = "it must be more than nothing, such as `30s`";
+        let tests = [
+            (
+                "parallel",
+                self.parallel >= 1,
+                self.parallel.to_string(),
+                "at least 1",
+            ),
+            (
+                "attempts",
+                self.attempts >= 1,
+                self.attempts.to_string(),
+                "at least 1",
+            ),
+            (
+                "max_body",
+                self.max_body >= 1,
+                self.max_body.to_string(),
+                "at least 1",
+            ),
+            (
+                "rate",
+                self.rate.is_finite() && self.rate >= 0.0,
+                self.rate.to_string(),
+                "requests in a second, or 0 for no limit",
+            ),
+            (
+                "timeout",
+                self.timeout.is_positive(),
+                format!("{:#}", self.timeout),
+                positive,
+            ),
+            (
+                "backoff",
+                !self.backoff.is_negative(),
+                format!("{:#}", self.backoff),
+                positive,
+            ),
+        ];
+        match tests.into_iter().find(|(_, holds, ..)| !holds) {
+            None => Ok(()),
+            Some((setting, _, value, remedy)) => Err(ClientError::Setting {
+                setting,
+                value,
+                remedy,
+            }),
+        }
+    }
+}
 
 /// A wait that a server asks for is honoured up to this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -179,6 +256,7 @@ pub fn authorization(value: Option<HeaderValue>) -> HeaderMap {
 impl Client {
     /// A client that sends these headers with every request.
     pub fn new(headers: HeaderMap, politeness: Politeness) -> Result<Self, ClientError> {
+        politeness.check()?;
         let timeout = duration(politeness.timeout);
         let http = reqwest::Client::builder()
             .user_agent(concat!("smartem/", env!("CARGO_PKG_VERSION")))

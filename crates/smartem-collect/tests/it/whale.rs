@@ -545,3 +545,88 @@ async fn a_spent_budget_ends_in_order_and_the_next_run_goes_on() {
     let backlog = bench.store.backlog().await.unwrap();
     assert_eq!(backlog.raw_records, 5 * 3 * 24);
 }
+
+#[tokio::test]
+async fn a_day_whose_list_of_hours_is_broken_stays_wanted_after_it_is_settled() {
+    for reply in [
+        Reply::Json("<html>moved</html>".to_owned()),
+        Reply::Status(404),
+        Reply::Json(r#"{"hours":[5,null]}"#.to_owned()),
+    ] {
+        let bench = Bench::new().await;
+        let days: &[(&str, &[i64])] = &[
+            ("20261101", &[5]),
+            ("20261102", &[5, 6]),
+            ("20261103", &[5]),
+        ];
+        bench.list(&[("23", days)]);
+        let path = "/devices/23/timeseries/20261102";
+        bench.remote.set(path, [reply]);
+        bench.run().await;
+        assert_eq!(bench.hours("23", "2026-11-03").await, [5], "its neighbours");
+        assert_eq!(bench.open_quarantine().await.len(), 1);
+        bench
+            .remote
+            .json(path, &json!({"id": "23", "hours": [5, 6]}));
+        bench.run().await;
+        assert_eq!(bench.hours("23", "2026-11-02").await, [5, 6]);
+        assert_eq!(bench.open_quarantine().await, []);
+    }
+}
+
+#[tokio::test]
+async fn listings_are_read_as_collectors_write_them_and_an_odd_entry_stops_no_other() {
+    let bench = Bench::new().await;
+    bench.list(&[
+        ("23", &[("20261120", &[1, 2])]),
+        ("24", &[("20261120", &[1])]),
+    ]);
+    bench.remote.json(
+        "/devices",
+        r#"{"devices":["/sensors/v1/devices/23/", 24, null]}"#,
+    );
+    bench
+        .remote
+        .json("/devices/23/timeseries", r#"{"days":[20261120, {}]}"#);
+    bench
+        .remote
+        .json("/devices/23/timeseries/20261120", r#"{"hours":["1", 2]}"#);
+    bench.run().await;
+    assert_eq!(bench.hours("23", "2026-11-20").await, [1, 2]);
+    assert_eq!(bench.hours("24", "2026-11-20").await, [1]);
+    let places: Vec<String> = bench
+        .open_quarantine()
+        .await
+        .into_iter()
+        .map(|(_, place)| place)
+        .collect();
+    assert_eq!(places, ["devices", "timeseries"], "what was odd is told");
+}
+
+#[tokio::test]
+async fn a_newest_sample_of_another_station_or_of_a_time_to_come_is_not_taken() {
+    let bench = Bench::new().await;
+    bench.list(&[("23", &[]), ("24", &[])]);
+    let sample = |id: &str, time: &str| {
+        json!({"id": id, "time": time, "s_co2": 400_000, "s_longitude": 5_914_103,
+            "s_latitude": 53_949_937})
+    };
+    bench
+        .remote
+        .json("/devices/23/last", &sample("99", "2026-11-21T10:00:00Z"));
+    bench
+        .remote
+        .json("/devices/24/last", &sample("24", "2027-11-21T10:00:00Z"));
+    let report = bench.run_with(bench.config(), LAST).await;
+    assert!(
+        !report.summary.contains("last_stored"),
+        "{}",
+        report.summary
+    );
+    assert!(
+        report.summary.contains("last_ahead_of_time 1")
+            && report.summary.contains("malformed_record 1"),
+        "{}",
+        report.summary
+    );
+}

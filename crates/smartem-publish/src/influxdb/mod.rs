@@ -29,7 +29,7 @@ const ABOUT: About = About {
     text: "Each row becomes a point: `tags` and `fields` say which attribute each tag and field holds. What is \
         absent or null is left out, and a row without any field is no point. Numbers are written as reals, \
         whole ones too, so that the type of a field does not depend on its first value.\n\n\
-        The server's answer counts: 200 and 204 acknowledge; connection errors, 408, 429 and 5xx are tried \
+        The server's answer counts: 204 acknowledges (and 200 without words); any other answer does not; connection errors, 408, 429 and 5xx are tried \
         again with growing waits (`Retry-After` is honoured up to a minute). After `attempts` of them, and \
         when the server refuses the user, does not know the database or has reached a limit of its own \
         (401, 403, 404, \"limit exceeded\"), the batch waits for the next run, and the log says what to do.\n\n\
@@ -127,6 +127,7 @@ impl Influxdb {
             requests += 1;
             let Err(refusal) = self.client.write(run, lines(part)).await? else {
                 run.counters.add("points_written", part.len() as u64);
+                self.note_mended(part, batch);
                 continue;
             };
             let dropped = refusal.dropped.unwrap_or_default();
@@ -149,6 +150,21 @@ impl Influxdb {
         Ok(())
     }
 
+    /// Points that were refused before and are written now need nobody any more.
+    fn note_mended(&self, part: &[Point], batch: &mut Batch) {
+        if batch.refused_before.is_empty() {
+            return;
+        }
+        let places = part.iter().map(|point| self.place(point));
+        let mended = places.filter(|place| batch.refused_before.contains(place));
+        let mended: Vec<String> = mended.collect();
+        batch.understood.extend(mended);
+    }
+
+    fn place(&self, point: &Point) -> String {
+        format!("{}#{}", self.encoder.measurement(), point.identity())
+    }
+
     /// Sets points aside in one entry: the one that is refused, or several of which some are.
     fn set_aside(&self, part: &[Point], refusal: &Refusal, run: &Run, batch: &mut Batch) {
         let Some(first) = part.first() else { return };
@@ -157,7 +173,7 @@ impl Influxdb {
             1 => refusal.text.clone(),
             several => format!("some of {several} points: {}", refusal.text),
         };
-        let place = format!("{}#{}", self.encoder.measurement(), first.identity());
+        let place = self.place(first);
         batch.set_aside(
             Quarantine::new(QuarantineReason::RefusedByOutput, detail),
             &place,

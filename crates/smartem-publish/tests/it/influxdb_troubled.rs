@@ -225,3 +225,22 @@ async fn a_request_that_is_too_large_is_made_smaller() {
     assert_eq!(server.told().bodies.len(), 3);
     assert_eq!(bench.counted(), "points_written 10");
 }
+
+#[tokio::test]
+async fn a_page_or_an_error_with_200_and_a_redirect_are_no_acknowledgement() {
+    for (status, body) in [
+        (200, "<html>please log in</html>"),
+        (200, r#"{"error":"partial write"}"#),
+        (302, ""),
+        (202, ""),
+    ] {
+        let (_server, url) = Server::start(&[(status, body)]).await;
+        let bench = Bench::new(None).await;
+        let out = output(&url, &json!({}), Credentials::None);
+        let written = bench.write(&out, vec![row("a", 0, json!(1))]).await;
+        assert!(
+            matches!(written, Err(OutputError::Unreachable { .. })),
+            "{status} {body}: {written:?}"
+        );
+    }
+}

@@ -216,7 +216,9 @@ fn settle_quarantine(
         report.quarantined_new += u64::from(opened);
     } else if stored.is_quarantined {
         let place = place(&commit.station, refined.hour);
-        let resolved = quarantine::resolve(transaction, Stage::Refine, SOURCE, &place, commit.now)?;
+        let (process, now) = (&commit.process, commit.now);
+        let resolved =
+            quarantine::resolve(transaction, Stage::Refine, process, SOURCE, &place, now)?;
         report.resolved += u64::from(resolved);
     }
     Ok(())

@@ -226,7 +226,8 @@ impl Prepared {
     /// Resolves what is in quarantine from a place; how many entries that were.
     fn resolve(&self, transaction: &Transaction<'_>, place: &str) -> rusqlite::Result<u64> {
         let stage = Stage::Harvest;
-        quarantine::resolve(transaction, stage, &self.source, place, self.now).map(u64::from)
+        let (process, source) = (&self.process, &self.source);
+        quarantine::resolve(transaction, stage, process, source, place, self.now).map(u64::from)
     }
 
     fn newcomer<'a>(&'a self, record: &'a PreparedRecord) -> Newcomer<'a> {

@@ -114,6 +114,7 @@ impl PreparedLast {
             let resolved = quarantine::resolve(
                 transaction,
                 Stage::Harvest,
+                &intake.process,
                 &intake.source,
                 &item.place,
                 intake.now,

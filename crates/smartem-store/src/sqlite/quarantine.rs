@@ -24,10 +24,10 @@ const GET: &str = "SELECT id, stage, process, source, station, place, reason, de
     FROM quarantine WHERE id = ?1";
 
 /// An open entry that was seen again; of the bodies the newest is kept.
-const SEE_AGAIN: &str = "UPDATE quarantine SET seen = seen + 1, last_seen = ?4, process = ?5,
+const SEE_AGAIN: &str = "UPDATE quarantine SET seen = seen + 1, last_seen = ?4, 
        station = coalesce(?6, station), reason = ?7, detail = ?8, body = ?9,
        body_length = ?10
-    WHERE stage = ?1 AND source = ?2 AND place = ?3 AND resolved_at IS NULL";
+    WHERE stage = ?1 AND process = ?5 AND source = ?2 AND place = ?3 AND resolved_at IS NULL";
 
 /// An entry for a place that has no open one.
 const OPEN: &str = "INSERT INTO quarantine (stage, source, place, first_seen, last_seen, process,
@@ -170,6 +170,7 @@ impl PreparedQuarantine {
 pub(super) fn resolve(
     transaction: &Transaction<'_>,
     stage: Stage,
+    process: &str,
     source: &str,
     place: &str,
     now: Timestamp,
@@ -177,9 +178,10 @@ pub(super) fn resolve(
     let resolved = transaction
         .prepare_cached(
             "UPDATE quarantine SET resolved_at = ?4
-             WHERE stage = ?1 AND source = ?2 AND place = ?3 AND resolved_at IS NULL",
+             WHERE stage = ?1 AND process = ?5 AND source = ?2 AND place = ?3
+               AND resolved_at IS NULL",
         )?
-        .execute((stage.as_str(), source, place, micros(now)))?;
+        .execute((stage.as_str(), source, place, micros(now), process))?;
     Ok(resolved > 0)
 }
 

@@ -16,6 +16,7 @@ pub(super) fn run(args: &cli::Config, global: &Global) -> anyhow::Result<ExitCod
             let platform = Platform::new(Config::load(global)?)?;
             for (name, process) in &platform.config.process {
                 platform.process(name)?;
+                platform.budget(name)?;
                 process
                     .schedule()
                     .with_context(|| format!("the schedule of process `{name}`"))?;

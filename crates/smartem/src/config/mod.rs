@@ -140,17 +140,15 @@ impl ProcessConfig {
         }
     }
 
-    /// A name among `parts` that is no part of the chain.
-    pub(crate) fn stray(&self) -> Option<&str> {
-        let parts = || {
-            let filters_and_outputs = self.filter.iter().chain(&self.output);
-            filters_and_outputs.chain([&self.input])
+    /// Names among `parts` that are no part of the chain.
+    pub(crate) fn strays(&self) -> impl Iterator<Item = &str> {
+        let is_part = |name: &str| {
+            let others = self.filter.iter().chain(&self.output);
+            let mut parts = others.chain([&self.input]);
+            parts.any(|part| part.replace('.', "_") == name)
         };
-        let is_part = |name: &&String| parts().any(|part| part.replace('.', "_") == ***name);
-        self.parts
-            .keys()
-            .find(|name| !is_part(name))
-            .map(String::as_str)
+        let names = self.parts.keys().map(String::as_str);
+        names.filter(move |name| !is_part(name))
     }
 }
 
@@ -185,6 +183,8 @@ impl Config {
     pub(crate) fn show(global: &Global) -> anyhow::Result<String> {
         let table = layered(global)?;
         Self::from_table(table.clone())?;
+        let mut table = toml::Value::Table(table);
+        mask(&mut table);
         toml::to_string_pretty(&table).context("writing the configuration")
     }
 
@@ -213,6 +213,23 @@ impl Config {
                     known.join(", ")
                 )))
             })
+    }
+}
+
+/// Hides passwords that stand in addresses.
+fn mask(value: &mut toml::Value) {
+    match value {
+        toml::Value::String(text) => {
+            if let Ok(mut url) = url::Url::parse(text)
+                && url.password().is_some()
+                && url.set_password(Some("hidden")).is_ok()
+            {
+                *text = url.to_string();
+            }
+        }
+        toml::Value::Array(list) => list.iter_mut().for_each(mask),
+        toml::Value::Table(table) => table.iter_mut().for_each(|(_, value)| mask(value)),
+        _ => {}
     }
 }
 

@@ -215,3 +215,74 @@ fn status_tells_of_every_process_its_lag_backlog_quarantine_and_next_run() {
         "{status}"
     );
 }
+
+#[test]
+fn a_configuration_that_cannot_hold_is_refused_with_the_remedy() {
+    let place = Place::new();
+    let source = |name: &str| {
+        format!(
+            "[[process.harvester-whale.source]]\nname = \"{name}\"\nurl = \"http://127.0.0.1:9/\"\n"
+        )
+    };
+    for (settings, words) in [
+        (source("a") + &source("a"), "two sources are named `a`"),
+        (source(""), "empty `name`"),
+        (
+            source("a") + "parallel = 0\n",
+            "`parallel` is 0; at least 1",
+        ),
+        (source("a") + "timeout = \"0s\"\n", "`timeout`"),
+        (
+            "[process.last]\nsources_of = [\"last\"]\n".to_owned(),
+            "has no sources",
+        ),
+        (
+            "[process.last]\nsources_of = [\"nope\"]\n".to_owned(),
+            "no process `nope`",
+        ),
+        (
+            "[process.last]\nsources_of = []\n".to_owned(),
+            "`sources_of` is empty",
+        ),
+        (
+            "[process.refiner]\nbudget = \"0s\"\n".to_owned(),
+            "`budget` is 0s",
+        ),
+        (
+            "[process.refiner]\nschedule = \"61 * * * *\"\n".to_owned(),
+            "`61 * * * *`",
+        ),
+        (
+            "[process.refiner]\ntime_zone = \"Mars\"\n".to_owned(),
+            "`Mars`",
+        ),
+        (
+            "[process.x]\ninput = \"whle\"\noutput = [\"store.raw\"]\n".to_owned(),
+            "`whale`",
+        ),
+        (
+            "[process.x]\ninput = \"whale\"\noutput = [\"store\"]\n".to_owned(),
+            "`store.raw`",
+        ),
+    ] {
+        place.write("smartem.toml", &settings);
+        let output = place.run(&["config", "check"]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{settings}: {said}");
+        assert!(said.contains(words), "{settings}: {said}");
+    }
+}
+
+#[test]
+fn a_password_in_an_address_is_not_shown() {
+    let place = Place::new();
+    place.write(
+        "smartem.toml",
+        "[[process.harvester-whale.source]]\nname = \"a\"\nurl = \"http://me:geheim@127.0.0.1:9/\"\n",
+    );
+    let shown = text(&place.run(&["config", "show"]).stdout);
+    assert!(
+        shown.contains("me:hidden@") && !shown.contains("geheim"),
+        "{shown}"
+    );
+}

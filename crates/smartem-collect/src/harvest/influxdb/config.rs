@@ -74,7 +74,7 @@ fn recheck() -> SignedDuration {
 }
 
 fn late() -> SignedDuration {
-    SignedDuration::from_hours(48)
+    SignedDuration::from_hours(14 * 24)
 }
 
 fn since() -> SignedDuration {

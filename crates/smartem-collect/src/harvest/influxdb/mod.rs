@@ -34,7 +34,8 @@ const ABOUT: About = About {
         Boxes that were without connection send what they kept: hours that appear within `late` are taken, and \
         hours that have another number of values than when they were read are read again. Hours of the last \
         `recheck` are read again in any case. After the last row nothing is settled, however long ago it was: what \
-        a box kept through an outage of weeks is found when it sends it.\n\n\
+        a box kept through an outage of weeks is found when it sends it, the oldest first; where newer rows \
+        came before, what is within `late`.\n\n\
         With the output `store.last` it also reads, for each value of the column `name`, the newest row of \
         the last `since`.\n\n\
         Measurements that `stations` does not name are counted (`measurements_unmapped`). One that cannot be \
@@ -159,6 +160,19 @@ impl Influxdb {
         };
         found.understood.push(MEASUREMENTS.to_owned());
         let mapping = &self.config.stations;
+        let database = &self.config.database;
+        // The server does not tell a database that it does not know from one that is empty.
+        if listed.is_empty() && mapping.is_empty() {
+            warn!(source = %self.origin.source, database, "no measurements, or no such database");
+        } else if !mapping.is_empty() && !mapping.keys().any(|name| listed.contains(name)) {
+            return Err(InputError::Unreachable {
+                place: MEASUREMENTS.to_owned(),
+                problem: format!(
+                    "the database `{database}` has none of the measurements that `stations` names; \
+                     check `database`, `stations` and what the user may read"
+                ),
+            });
+        }
         for missing in mapping.keys().filter(|name| !listed.contains(name)) {
             warn!(source = %self.origin.source, database = %self.config.database, measurement = %missing,
                 "no such measurement");

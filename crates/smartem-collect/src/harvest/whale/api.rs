@@ -63,39 +63,39 @@ impl Api {
         format!("/devices/{station}/last")
     }
 
-    /// The hour that an address of [`Api::hour_place`] names.
-    pub(super) fn hour_of_place(place: &str) -> Option<(StationId, Day, HourNumber)> {
+    /// The day that an address of [`Api::hours_place`] names, or the hour of [`Api::hour_place`].
+    pub(super) fn wanted_of_place(place: &str) -> Option<(StationId, Day, Option<HourNumber>)> {
         let path = place.strip_prefix("/devices/")?;
         let mut parts = path.split('/');
-        let (station, timeseries) = (parts.next()?, parts.next()?);
-        let (day, hour) = (parts.next()?, parts.next()?);
+        let (station, timeseries, day) = (parts.next()?, parts.next()?, parts.next()?);
+        let hour = parts.next().map(str::parse).transpose().ok()?;
         if timeseries != "timeseries" || parts.next().is_some() {
             return None;
         }
-        Some((
-            StationId::new(station)?,
-            Day::parse(day)?,
-            hour.parse().ok()?,
-        ))
+        Some((StationId::new(station)?, Day::parse(day)?, hour))
     }
 
     /// Ids of the devices listed.
-    pub(super) async fn devices(&self, run: &Run) -> Result<Vec<StationId>, ApiError> {
+    pub(super) async fn devices(&self, run: &Run) -> Result<Listing<StationId>, ApiError> {
         self.listing(run, &Self::devices_place(), "devices", |entry| {
-            entry.as_str()?.rsplit('/').next().and_then(StationId::new)
+            StationId::new(&last_part(entry)?)
         })
         .await
     }
 
     /// Days listed for a device, in order.
-    pub(super) async fn days(&self, run: &Run, station: &StationId) -> Result<Vec<Day>, ApiError> {
+    pub(super) async fn days(
+        &self,
+        run: &Run,
+        station: &StationId,
+    ) -> Result<Listing<Day>, ApiError> {
         let mut days = self
             .listing(run, &Self::days_place(station), "days", |entry| {
-                entry.as_str()?.rsplit('/').next().and_then(Day::parse)
+                Day::parse(&last_part(entry)?)
             })
             .await?;
-        days.sort_unstable();
-        days.dedup();
+        days.entries.sort_unstable();
+        days.entries.dedup();
         Ok(days)
     }
 
@@ -105,17 +105,14 @@ impl Api {
         run: &Run,
         station: &StationId,
         day: Day,
-    ) -> Result<Vec<HourNumber>, ApiError> {
+    ) -> Result<Listing<HourNumber>, ApiError> {
         let mut hours = self
-            .listing(
-                run,
-                &Self::hours_place(station, day),
-                "hours",
-                Value::as_i64,
-            )
+            .listing(run, &Self::hours_place(station, day), "hours", |entry| {
+                last_part(entry)?.parse().ok()
+            })
             .await?;
-        hours.sort_unstable();
-        hours.dedup();
+        hours.entries.sort_unstable();
+        hours.entries.dedup();
         Ok(hours)
     }
 
@@ -143,24 +140,56 @@ impl Api {
         self.client.get(run, &url).await
     }
 
-    /// The entries of a list; one that is not as described makes the whole list not understood.
+    /// The entries of a list.
     async fn listing<T>(
         &self,
         run: &Run,
         place: &str,
         member: &str,
         read: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Vec<T>, ApiError> {
+    ) -> Result<Listing<T>, ApiError> {
         let body = self.body(run, place).await?;
-        let entries = |body: &[u8]| -> Result<Vec<T>, String> {
-            let document: Value =
+        let list = |body: &[u8]| -> Result<Vec<Value>, String> {
+            let mut document: Value =
                 serde_json::from_slice(body).map_err(|error| error.to_string())?;
-            let list = document.get(member).and_then(Value::as_array);
-            let list = list.ok_or_else(|| format!("no list `{member}`"))?;
-            list.iter()
-                .map(|entry| read(entry).ok_or_else(|| format!("`{member}` holds {entry}")))
-                .collect()
+            match document.get_mut(member).map(Value::take) {
+                Some(Value::Array(list)) => Ok(list),
+                _ => Err(format!("no list `{member}`")),
+            }
         };
-        entries(&body).map_err(|detail| ApiError::NotUnderstood { detail, body })
+        let list = match list(&body) {
+            Ok(list) => list,
+            Err(detail) => return Err(ApiError::NotUnderstood { detail, body }),
+        };
+        let (mut entries, mut odd) = (Vec::with_capacity(list.len()), None);
+        for entry in &list {
+            match read(entry) {
+                Some(entry) => entries.push(entry),
+                None => odd = odd.or_else(|| Some(format!("`{member}` holds {entry}"))),
+            }
+        }
+        let odd = odd.map(|detail| (detail, body));
+        Ok(Listing { entries, odd })
+    }
+}
+
+/// What a listing holds.
+pub(super) struct Listing<T> {
+    /// The entries that are as described.
+    pub entries: Vec<T>,
+    /// The first that is not, and the whole body.
+    pub odd: Option<(String, Vec<u8>)>,
+}
+
+/// The last part of a path, or a number: collectors write both.
+fn last_part(entry: &Value) -> Option<String> {
+    match entry {
+        Value::String(path) => path
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .map(str::to_owned),
+        Value::Number(number) => number.as_u64().map(|number| number.to_string()),
+        _ => None,
     }
 }

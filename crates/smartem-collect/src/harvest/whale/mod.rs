@@ -18,7 +18,7 @@ use smartem_model::raw::{RawRecord, RecordTime};
 use smartem_model::{Hour, Quarantine, QuarantineReason, StationId};
 use tracing::warn;
 
-use api::{Api, ApiError};
+use api::{Api, ApiError, Listing};
 pub use config::WhaleConfig;
 use plan::{Day, HourNumber};
 
@@ -96,8 +96,8 @@ impl Whale {
     /// Ids of all stations the source tells of, but those to skip.
     async fn stations(&self, run: &Run, found: &mut Batch) -> Result<Vec<StationId>, InputError> {
         match self.api.devices(run).await {
-            Ok(ids) => {
-                found.understood.push(Api::devices_place());
+            Ok(listing) => {
+                let ids = take_listing(listing, &Api::devices_place(), None, found);
                 let skip = |id: &StationId| {
                     self.config
                         .skip
@@ -125,7 +125,7 @@ impl Whale {
         let store = sink.store();
         let checkpoints = store.checkpoints(&run.process, &self.origin.source).await?;
         let open = store.open_quarantine_places(&self.origin.source).await?;
-        let wanted_again = hours_by_station(open.keys());
+        let wanted_again = wanted_by_station(open.keys());
         let mut visits: Vec<Visit> = stations
             .iter()
             .map(|station| Visit {
@@ -155,8 +155,12 @@ impl Whale {
         } else {
             // Quarantined hours of settled days; those of later days are asked for with their day.
             for (day, hour) in &visit.again {
-                if settled.is_some_and(|settled| *day < settled) {
-                    self.fetch(run, &visit.station, *day, *hour, found).await?;
+                if settled.is_none_or(|settled| *day >= settled) {
+                    continue;
+                }
+                match hour {
+                    Some(hour) => self.fetch(run, &visit.station, *day, *hour, found).await?,
+                    None => self.read_day(run, &visit.station, *day, found).await?,
                 }
             }
             let mut days = self.list_days(run, &visit.station, found).await?;
@@ -184,11 +188,14 @@ impl Whale {
         found: &mut Batch,
     ) -> Result<VecDeque<Day>, InputError> {
         let place = Api::days_place(station);
-        let listed = self.api.days(run, station).await;
-        Ok(self
-            .understood(listed, &place, station, found)?
-            .unwrap_or_default()
-            .into())
+        let listed = match self.api.days(run, station).await {
+            // A station without recorded hours has no listing.
+            Err(ApiError::Fetch(FetchError::Refused(StatusCode::NOT_FOUND))) => {
+                return Ok(VecDeque::new());
+            }
+            listed => listed,
+        };
+        Ok(understood(listed, &place, station, found)?.into())
     }
 
     /// Fetches the hours of a day that are complete and not stored, or may still have changed.
@@ -200,10 +207,18 @@ impl Whale {
         found: &mut Batch,
     ) -> Result<(), InputError> {
         let place = Api::hours_place(station, day);
-        let listed = self.api.hours(run, station, day).await;
-        let listed = self
-            .understood(listed, &place, station, found)?
-            .unwrap_or_default();
+        let listed = match self.api.hours(run, station, day).await {
+            // The day is listed, so its hours stay wanted.
+            Err(ApiError::Fetch(error @ FetchError::Refused(StatusCode::NOT_FOUND))) => {
+                let fault = Quarantine::new(
+                    QuarantineReason::MalformedRecord,
+                    format!("the day is listed, but {error}"),
+                );
+                found.set_aside(fault, &place, Some(station.clone()), Vec::new());
+                return Ok(());
+            }
+            listed => understood(listed, &place, station, found)?,
+        };
         let stored = match day.hours() {
             Some((first, end)) => run.store.stored_hours(station, first, end).await?,
             None => Vec::new(),
@@ -257,33 +272,41 @@ impl Whale {
         found.push_hour(read, &place, station, body);
         Ok(())
     }
+}
 
-    /// A listing, or `None` after it was set aside because it could not be understood.
-    #[expect(
-        clippy::unused_self,
-        reason = "reads as a step of the harvest beside its siblings"
-    )]
-    fn understood<T>(
-        &self,
-        listing: Result<T, ApiError>,
-        place: &str,
-        station: &StationId,
-        found: &mut Batch,
-    ) -> Result<Option<T>, InputError> {
-        match listing {
-            Ok(listing) => {
-                found.understood.push(place.to_owned());
-                Ok(Some(listing))
-            }
-            Err(ApiError::NotUnderstood { detail, body }) => {
-                let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
-                found.set_aside(fault, place, Some(station.clone()), body);
-                Ok(None)
-            }
-            // A station without recorded hours has no listing.
-            Err(ApiError::Fetch(FetchError::Refused(StatusCode::NOT_FOUND))) => Ok(None),
-            Err(ApiError::Fetch(error)) => Err(error.at(place)),
+/// The good entries of a listing; one that is not as described is set aside with the whole body, and
+/// the others go on.
+fn take_listing<T>(
+    listing: Listing<T>,
+    place: &str,
+    station: Option<&StationId>,
+    found: &mut Batch,
+) -> Vec<T> {
+    match listing.odd {
+        None => found.understood.push(place.to_owned()),
+        Some((detail, body)) => {
+            let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+            found.set_aside(fault, place, station.cloned(), body);
         }
+    }
+    listing.entries
+}
+
+/// The entries of a station's listing; none after it was set aside, which keeps it wanted.
+fn understood<T>(
+    listing: Result<Listing<T>, ApiError>,
+    place: &str,
+    station: &StationId,
+    found: &mut Batch,
+) -> Result<Vec<T>, InputError> {
+    match listing {
+        Ok(listing) => Ok(take_listing(listing, place, Some(station), found)),
+        Err(ApiError::NotUnderstood { detail, body }) => {
+            let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+            found.set_aside(fault, place, Some(station.clone()), body);
+            Ok(Vec::new())
+        }
+        Err(ApiError::Fetch(error)) => Err(error.at(place)),
     }
 }
 
@@ -337,8 +360,9 @@ impl Visited for Whale {
             Err(FetchError::Refused(StatusCode::NOT_FOUND)) => return Ok(()),
             Err(error) => return Err(error.at(place)),
         };
-        let read =
-            text(&body).and_then(|text| RawRecord::from_last_sample(text, station, STATION_TYPE));
+        let read = text(&body)
+            .and_then(|text| is_sample_of(text, station).map(|()| text))
+            .and_then(|text| RawRecord::from_last_sample(text, station, STATION_TYPE));
         match read {
             Ok(record) => {
                 found
@@ -384,8 +408,8 @@ pub struct Visit {
     settled: Option<Day>,
     /// Days still to be read; `None` before they were listed.
     days: Option<VecDeque<Day>>,
-    /// Hours in quarantine; they stay wanted.
-    again: Vec<(Day, HourNumber)>,
+    /// Hours, and days whose list of hours, are in quarantine; they stay wanted.
+    again: Vec<(Day, Option<HourNumber>)>,
 }
 
 fn text(body: &[u8]) -> Result<&str, Quarantine> {
@@ -400,6 +424,23 @@ fn text(body: &[u8]) -> Result<&str, Quarantine> {
 /// Reads an hour as the API serves it; anything else that happens to be a record is none.
 fn read_hour(body: &[u8]) -> Result<RawRecord, Quarantine> {
     RawRecord::from_json(text(body)?, &|name| name == STATION_TYPE)
+}
+
+/// Whether a newest sample is of the station that was asked for, where it says of which it is.
+fn is_sample_of(text: &str, station: &StationId) -> Result<(), Quarantine> {
+    let sample: Value = serde_json::from_str(text).unwrap_or_default();
+    let id = match &sample["id"] {
+        Value::String(id) => id.clone(),
+        Value::Number(id) => id.to_string(),
+        _ => return Ok(()),
+    };
+    if id == station.as_str() {
+        return Ok(());
+    }
+    Err(Quarantine::new(
+        QuarantineReason::MalformedRecord,
+        format!("asked for station {station}, and got a sample of station {id}"),
+    ))
 }
 
 /// Whether an hour is the one that was asked for.
@@ -442,12 +483,12 @@ impl Day {
     }
 }
 
-/// The hours behind open quarantine places, by station; they stay wanted.
-fn hours_by_station<'a>(
+/// The days and hours behind open quarantine places, by station; they stay wanted.
+fn wanted_by_station<'a>(
     places: impl Iterator<Item = &'a String>,
-) -> BTreeMap<StationId, Vec<(Day, HourNumber)>> {
+) -> BTreeMap<StationId, Vec<(Day, Option<HourNumber>)>> {
     let mut wanted = BTreeMap::<StationId, Vec<_>>::new();
-    for (station, day, hour) in places.filter_map(|place| Api::hour_of_place(place)) {
+    for (station, day, hour) in places.filter_map(|place| Api::wanted_of_place(place)) {
         wanted.entry(station).or_default().push((day, hour));
     }
     wanted

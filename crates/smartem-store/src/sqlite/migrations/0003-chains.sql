@@ -15,3 +15,8 @@ CREATE TABLE source_reach (
     newest_hour INTEGER NOT NULL,
     PRIMARY KEY (process, source)
 ) STRICT, WITHOUT ROWID;
+
+-- Sources of two processes may have one name.
+DROP INDEX quarantine_open;
+CREATE UNIQUE INDEX quarantine_open ON quarantine (stage, process, source, place)
+    WHERE resolved_at IS NULL;
