@@ -511,3 +511,28 @@ async fn recorded_hours_of_aberdeen_and_values_of_opensensemap() {
     let first = &record.of("test:61056a6a95edc2001b2dd4ce")[0];
     assert_eq!(first["time"], "2023-02-27T06:00:00.302Z");
 }
+
+#[tokio::test]
+async fn stations_whose_number_begins_as_a_year_are_kept_apart() {
+    let bench = bench().await;
+    let folder = bench.dir.path().join("in");
+    fs::create_dir(&folder).unwrap();
+    for (name, value) in [
+        ("data-esp8266-2654427-2018-05-11.csv", 1),
+        ("data-esp8266-2999999-2018-05-11.csv.gz", 2),
+        ("data-esp8266-2018-05-1.csv", 3),
+    ] {
+        let text = format!("Time;SDS_P1\n2018/05/11 00:00:00;{value}\n");
+        fs::write(folder.join(name), text).unwrap();
+    }
+    bench.run(preset(&folder, "madavi", "")).await;
+    {
+        let record = bench.record.lock().unwrap();
+        assert_eq!(record.of("test:data-esp8266-2654427")[0]["pm10"], 1.0);
+        assert_eq!(record.of("test:data-esp8266-2999999")[0]["pm10"], 2.0);
+        assert_eq!(record.count(), 2);
+    }
+    let open = bench.open_quarantine().await;
+    assert_eq!(open.len(), 1);
+    assert!(open[0].1.contains("station_from_file"), "{open:?}");
+}

@@ -59,7 +59,8 @@ pub struct Mapping {
     /// The column that names the station.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub station_column: Option<String>,
-    /// The station is the name of the file up to this text, or up to its first dot.
+    /// The station is the name of the file up to this text, or up to its first dot. `date`: up to the
+    /// date at the end of the name, as in `x-2018-05-11.csv`, which must be there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub station_from_file: Option<String>,
     /// What is put before the name of a column or file to make the station's id; default the network

@@ -143,10 +143,24 @@ impl Format {
         let until = self.mapping.station_from_file.as_deref()?;
         let name = file.rsplit('/').next()?;
         let stem = name.split('.').next()?;
-        let end = Some(until).filter(|until| !until.is_empty());
-        let local = end.and_then(|end| stem.split(end).next()).unwrap_or(stem);
+        let local = match until {
+            "" => stem,
+            DATE => before_date(stem)?,
+            until => stem.split(until).next()?,
+        };
         StationId::new(&format!("{}{local}", self.prefix))
     }
+}
+
+/// The value of `station_from_file` that stands for a date at the end of the name.
+const DATE: &str = "date";
+
+/// The name of a file up to the date at its end, as in `x-2018-05-11`.
+fn before_date(stem: &str) -> Option<&str> {
+    let (before, date) = stem.split_at_checked(stem.len().checked_sub(10)?)?;
+    date.parse::<jiff::civil::Date>().ok()?;
+    let local = before.strip_suffix(['-', '_', ' '])?;
+    Some(local).filter(|local| !local.is_empty())
 }
 
 fn change_of(
@@ -211,7 +225,9 @@ impl<'a> Layout<'a> {
         let station = format.station_of_file(file);
         let station_column = found(&mapping.station_column)?;
         if station.is_none() && station_column.is_none() {
-            return Err("the name of the file gives no station id".to_owned());
+            return Err(
+                "the name of the file gives no station id as `station_from_file` says".to_owned(),
+            );
         }
         let key_and_value = found(&mapping.key_column)?.zip(found(&mapping.value_column)?);
         let meta_id = mapping.meta_id_columns.iter().flatten();
