@@ -536,3 +536,55 @@ async fn stations_whose_number_begins_as_a_year_are_kept_apart() {
     assert_eq!(open.len(), 1);
     assert!(open[0].1.contains("station_from_file"), "{open:?}");
 }
+
+/// The night in which clocks are put back, second by second, for three stations row by row.
+fn night() -> String {
+    let mut text = "station,time,pm10,t\n".to_owned();
+    let start: jiff::civil::DateTime = "2026-10-25T00:00:00".parse().unwrap();
+    for second in 0..5 * 3600 {
+        // From three o'clock on for the first time the clock shows an hour less.
+        let shown = if second < 3 * 3600 {
+            second
+        } else {
+            second - 3600
+        };
+        let time = start
+            .checked_add(jiff::SignedDuration::from_secs(shown))
+            .unwrap();
+        for station in ["a", "b", "c"] {
+            writeln!(text, "{station},{time},{second},NA").unwrap();
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_hour_that_comes_twice_is_kept_twice_also_after_a_kill() {
+    let settings = format!("{SETTINGS}\ntime_zone = \"Europe/Amsterdam\"");
+    let whole = bench().await;
+    let file = whole.dir.path().join("a.csv");
+    fs::write(&file, night()).unwrap();
+    whole.run(csv(&file, &settings)).await;
+    let expected = whole.record.lock().unwrap().hours.clone();
+    {
+        let record = whole.record.lock().unwrap();
+        let start: jiff::Timestamp = "2026-10-24T22:00:00Z".parse().unwrap();
+        for station in ["test:a", "test:b", "test:c"] {
+            let samples = record.of(station);
+            assert_eq!(samples.len(), 5 * 3600);
+            for (second, sample) in (0_u32..).zip(&samples) {
+                let time = start + jiff::SignedDuration::from_secs(second.into());
+                assert_eq!(sample["time"], time.to_string());
+                assert_eq!(sample["pm10"], f64::from(second));
+            }
+        }
+    }
+    // A piece is 20000 rows: the third one begins in the second passage of that hour.
+    let cut = bench().await;
+    let file = cut.dir.path().join("a.csv");
+    fs::write(&file, night()).unwrap();
+    let report = cut.run_until(csv(&file, &settings), 2).await;
+    assert_eq!(report.outcome, Some(Outcome::Stopped));
+    cut.run(csv(&file, &settings)).await;
+    assert!(cut.record.lock().unwrap().hours == expected);
+}

@@ -84,12 +84,14 @@ pub struct Mapping {
     pub time_column: Option<String>,
     /// How times are written, in the way of `strftime`, tried in this order; also `epoch` (seconds
     /// since 1970), `epoch_ms` and `excel` (days since 1899-12-30). Date and time of two columns are
-    /// joined with a blank. Default RFC 3339 or `YYYY-MM-DD hh:mm:ss`.
+    /// joined with a blank. Default RFC 3339, also with a zone as `[Europe/Amsterdam]` behind it, or
+    /// `YYYY-MM-DD hh:mm:ss`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_format: Option<Vec<String>>,
     /// The zone of times that name none: an IANA name or a fixed `+01:00`; default `UTC`. A local
-    /// time that comes twice when clocks are put back is taken as the first one; one that does not
-    /// exist makes the row a bad one.
+    /// time that comes twice when clocks are put back is the first one, and the second one where the
+    /// rows of a station and instrument in this file ascend and it is not after the row before. One
+    /// that does not exist makes the row a bad one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// What the time of a row is: the `instant` of measuring (default), or the `start` or `end` of

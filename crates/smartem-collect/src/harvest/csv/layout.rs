@@ -6,6 +6,7 @@ use serde_json::Value;
 use smartem_etl::SettingsError;
 use smartem_model::{StationId, UnitConversion, Vocabulary};
 
+use super::clock::{Clocks, Instants, Stream};
 use super::config::{ColumnSetting, FileStanding, Mapping, Rest};
 use super::time::Times;
 use super::units;
@@ -311,7 +312,11 @@ impl<'a> Layout<'a> {
     }
 
     /// The sample of a row; `None` when it holds no value. The error tells column, value and remedy.
-    pub(super) fn read(&self, fields: &[String]) -> Result<Option<(StationId, Sample)>, String> {
+    pub(super) fn read(
+        &self,
+        fields: &[String],
+        clocks: &mut Clocks,
+    ) -> Result<Option<(StationId, Sample)>, String> {
         if fields.len() != self.header.len() {
             return Err(format!(
                 "{} fields where the header names {}; no value can be told to belong to a column",
@@ -321,15 +326,36 @@ impl<'a> Layout<'a> {
         }
         let mut sample = self.values_of(fields)?;
         if sample.is_empty() {
+            // Its time still tells where the clock is.
+            if self.needs_clocks()
+                && let (Ok(station), Ok(instants)) = (self.station(fields), self.time(fields))
+            {
+                clocks.tell(self.stream(station, fields), instants);
+            }
             return Ok(None);
         }
         let station = self.station(fields)?;
-        let time = self.time(fields)?;
+        let instants = self.time(fields)?;
+        let time = if self.needs_clocks() {
+            clocks.tell(self.stream(station.clone(), fields), instants)
+        } else {
+            instants.first
+        };
         self.put_place(fields, &mut sample)?;
         Ok(Some((
             station,
             Sample::new(time, self.instrument(fields), sample),
         )))
+    }
+
+    /// Whether a row's time depends on the rows before it.
+    pub(super) fn needs_clocks(&self) -> bool {
+        self.format.times.may_come_twice()
+    }
+
+    fn stream(&self, station: StationId, fields: &[String]) -> Stream {
+        let key = self.key_and_value.map(|(key, _)| fields[key].clone());
+        (station, self.instrument(fields), key)
     }
 
     fn station(&self, fields: &[String]) -> Result<StationId, String> {
@@ -358,7 +384,7 @@ impl<'a> Layout<'a> {
         Some(parts.join("-"))
     }
 
-    fn time(&self, fields: &[String]) -> Result<jiff::Timestamp, String> {
+    fn time(&self, fields: &[String]) -> Result<Instants, String> {
         let text = match self.date {
             Some(date) => format!("{} {}", fields[date], fields[self.time]),
             None => fields[self.time].clone(),
