@@ -588,3 +588,81 @@ async fn the_hour_that_comes_twice_is_kept_twice_also_after_a_kill() {
     cut.run(csv(&file, &settings)).await;
     assert!(cut.record.lock().unwrap().hours == expected);
 }
+
+fn archive(path: &Path, members: &[(&str, &str)]) {
+    let mut zip = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    for (name, text) in members {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file(*name, options).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+#[tokio::test]
+async fn hidden_files_are_left_out_and_an_archive_without_files_says_so() {
+    let bench = bench().await;
+    let folder = bench.dir.path().join("in");
+    fs::create_dir(&folder).unwrap();
+    let good = "station,time,pm10\na,2026-01-01 00:00:00,1\n";
+    archive(
+        &folder.join("a.zip"),
+        &[
+            ("x/a.csv", good),
+            ("x/._a.csv", "no"),
+            ("__MACOSX/x/a.csv", "no"),
+            (".b.csv", "no"),
+        ],
+    );
+    fs::write(folder.join("._a.csv"), "no").unwrap();
+    archive(&folder.join("empty.zip"), &[]);
+    archive(&folder.join("other.zip"), &[("a.txt", "no")]);
+    bench.run(csv(&folder, SETTINGS)).await;
+    assert_eq!(bench.record.lock().unwrap().count(), 1);
+    let open = bench.open_quarantine().await;
+    let places: Vec<&str> = open.iter().map(|(place, _)| place.as_str()).collect();
+    assert_eq!(places, ["empty.zip", "other.zip"]);
+    assert!(open.iter().all(|(_, detail)| detail.contains("no `*.csv`")));
+    archive(&folder.join("empty.zip"), &[("a.csv", good)]);
+    bench.run(csv(&folder, SETTINGS)).await;
+    assert_eq!(bench.open_quarantine().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_set_aside_of_files_that_are_gone_is_settled() {
+    let bench = bench().await;
+    let folder = bench.dir.path().join("in");
+    fs::create_dir(&folder).unwrap();
+    let bad = "station,time,pm10\na,soon,1\n";
+    for name in ["a.csv", "a.csv.gz", "b.csv", "header.csv"] {
+        fs::write(folder.join(name), bad).unwrap();
+    }
+    fs::write(folder.join("header.csv"), "no\n").unwrap();
+    archive(&folder.join("z.zip"), &[("1.csv", bad), ("2.csv", bad)]);
+    let open = || async {
+        let open = bench.open_quarantine().await.into_iter();
+        open.map(|(place, _)| place).collect::<Vec<_>>()
+    };
+    bench.run(csv(&folder, SETTINGS)).await;
+    assert_eq!(
+        open().await,
+        [
+            "a.csv.gz:2",
+            "a.csv:2",
+            "b.csv:2",
+            "header.csv",
+            "z.zip/1.csv:2",
+            "z.zip/2.csv:2"
+        ]
+    );
+    fs::remove_file(folder.join("a.csv")).unwrap();
+    fs::remove_file(folder.join("header.csv")).unwrap();
+    fs::rename(folder.join("b.csv"), bench.dir.path().join("b.csv")).unwrap();
+    archive(&folder.join("z.zip"), &[("2.csv", bad)]);
+    bench.run(csv(&folder, SETTINGS)).await;
+    assert_eq!(open().await, ["a.csv.gz:2", "z.zip/2.csv:2"]);
+    // The same file is back.
+    fs::rename(bench.dir.path().join("b.csv"), folder.join("b.csv")).unwrap();
+    bench.run(csv(&folder, SETTINGS)).await;
+    assert_eq!(open().await, ["a.csv.gz:2", "b.csv:2", "z.zip/2.csv:2"]);
+}

@@ -16,7 +16,7 @@ pub struct CsvConfig {
     #[serde(flatten)]
     pub names: Names,
     /// File or folder, relative to the folder of the configuration file. Of a folder all `*.csv`,
-    /// `*.csv.gz` and the `*.csv` in `*.zip`, those of its folders too. A file should come in whole:
+    /// `*.csv.gz` and the `*.csv` in `*.zip`, those of its folders too; what is hidden (`.name`, `__MACOSX`) is left out. A file should come in whole:
     /// written beside and renamed.
     #[serde(default)]
     pub path: Option<PathBuf>,
