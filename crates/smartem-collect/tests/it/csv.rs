@@ -666,3 +666,93 @@ async fn what_was_set_aside_of_files_that_are_gone_is_settled() {
     bench.run(csv(&folder, SETTINGS)).await;
     assert_eq!(open().await, ["a.csv.gz:2", "b.csv:2", "z.zip/2.csv:2"]);
 }
+
+#[test]
+fn a_setting_that_would_read_nothing_or_wrong_is_refused_by_name_value_and_remedy() {
+    let usual = "time_column = \"t\"\ncolumns.pm10 = \"x\"";
+    for (setting, words) in [
+        ("time_format = []", "`time_format`: [] |%d-%m-%Y"),
+        ("time_format = [\"bla\"]", "`time_format`: `bla`|%d-%m-%Y"),
+        (
+            "time_format = [\"epoch\", \"%Q-%d\"]",
+            "`time_format`: `%Q-%d`|%d-%m-%Y",
+        ),
+        (
+            "position = { lat = 90.5, lon = 0 }",
+            "`position.lat`: 90.5|-90 to 90",
+        ),
+        (
+            "position = { lat = 5.9, lon = -518 }",
+            "`position.lon`: -518|-180 to 180",
+        ),
+        (
+            "position = { lat = 5, lon = nan }",
+            "`position.lon`: NaN|-180 to 180",
+        ),
+        (
+            "position = { lat = 5, lon = 5, alt = inf }",
+            "`position.alt`: inf|metres",
+        ),
+        ("time_zone = \"+14:01\"", "`time_zone`: `+14:01`|`+14:00`"),
+        ("time_zone = \"-15:00\"", "`time_zone`: `-15:00`|`-14:00`"),
+        ("columns.time = \"x\"", "`columns.time`|`time_column`"),
+        (
+            "columns.meta_id = \"x\"",
+            "`columns.meta_id`|`meta_id_columns`",
+        ),
+        (
+            "columns.longitude = \"x\"",
+            "`columns.longitude`|`lon_column`",
+        ),
+        (
+            "columns.latitude = \"x\"",
+            "`columns.latitude`|`lat_column`",
+        ),
+        (
+            "columns.altitude = \"x\"",
+            "`columns.altitude`|`alt_column`",
+        ),
+        ("delimiter = '\"'", "`delimiter`: \"\\\"\"|`tab`"),
+        ("delimiter = \"\\n\"", "`delimiter`: \"\\n\"|`tab`"),
+        ("delimiter = \";;\"", "`delimiter`: \";;\"|`tab`"),
+        ("station = \"a/b\"", "`station`: \"a/b\"|without"),
+        ("station = \"a\\tb\"", "`station`: \"a\\tb\"|without"),
+        ("station = \" \"", "`station`|write the id"),
+        (
+            "station_prefix = \"a/\"",
+            "`station_prefix`: \"a/\"|without",
+        ),
+    ] {
+        let whose = if setting.starts_with("station =") {
+            ""
+        } else {
+            "station = \"a\""
+        };
+        let mapping: Mapping = toml::from_str(&format!("{whose}\n{setting}\n{usual}")).unwrap();
+        let mut config = CsvConfig::new("test", mapping);
+        config.path = Some("x".into());
+        let refused = Csv::new(config, Some(&vocabulary())).err();
+        let refused = refused
+            .unwrap_or_else(|| panic!("{setting} is taken"))
+            .to_string();
+        for words in words.split('|') {
+            assert!(refused.contains(words), "{setting}: {refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_stand_for_no_value_may_be_written_as_numbers() {
+    let bench = bench().await;
+    let file = bench.dir.path().join("a.csv");
+    fs::write(&file, "station,time,pm10,t\na,2026-01-01 00:00:00,-200.0,NA\na,2026-01-01 00:01:00,-200,2\na,2026-01-01 00:02:00,-9.5,3\n").unwrap();
+    let settings = SETTINGS.replace("[\"NA\"]", "[-200, \"NA\", -9.5]");
+    bench.run(csv(&file, &settings)).await;
+    assert_eq!(
+        bench.record.lock().unwrap().of("test:a"),
+        [
+            json!({"time": "2026-01-01T00:01:00Z", "temperature": 2.0}),
+            json!({"time": "2026-01-01T00:02:00Z", "temperature": 3.0}),
+        ]
+    );
+}

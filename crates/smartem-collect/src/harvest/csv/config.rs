@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 use crate::harvest::http::Politeness;
@@ -117,7 +117,10 @@ pub struct Mapping {
     pub position: Option<Place>,
     /// Texts that stand for no value, beside the empty one; a number also when it is written
     /// otherwise, as `-200` and `-200.0`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "texts_or_numbers"
+    )]
     pub missing: Option<Vec<String>>,
     /// Which column becomes which key of the sample: `pm10 = "P1"`, or with a change of unit
     /// `co = { column = "CO_GT", unit = "mg/m3" }`.
@@ -142,6 +145,22 @@ pub struct Mapping {
     /// for files that have one row for a station and hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<FileStanding>,
+}
+
+/// Texts, of which numbers may be written as such.
+fn texts_or_numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`missing` holds texts and numbers")]
+    enum Written {
+        Text(String),
+        Number(f64),
+    }
+    let written: Option<Vec<Written>> = Option::deserialize(from)?;
+    let text = |written| match written {
+        Written::Text(text) => text,
+        Written::Number(number) => number.to_string(),
+    };
+    Ok(written.map(|all| all.into_iter().map(text).collect()))
 }
 
 /// What the time of a row is.

@@ -6,6 +6,7 @@ use serde_json::Value;
 use smartem_etl::SettingsError;
 use smartem_model::{StationId, UnitConversion, Vocabulary};
 
+use super::check;
 use super::clock::{Clocks, Instants, Stream};
 use super::config::{ColumnSetting, FileStanding, Mapping, Rest};
 use super::time::Times;
@@ -99,12 +100,8 @@ impl Format {
                 "`columns`: write which column becomes which key, such as `columns.pm10 = \"P1\"`",
             );
         }
-        let delimiter = match mapping.delimiter.as_deref() {
-            None | Some("auto") => None,
-            Some("tab") => Some(b'\t'),
-            Some(text) if text.len() == 1 => text.bytes().next(),
-            Some(_) => return refused("`delimiter`: write a single character, or `tab`"),
-        };
+        check::check(&mapping)?;
+        let delimiter = check::delimiter(mapping.delimiter.as_deref())?;
         let mut keys = HashMap::<String, Vec<_>>::new();
         for (key, setting) in mapping.columns.iter().flatten() {
             let (column, change) = change_of(key, setting, vocabulary)?;

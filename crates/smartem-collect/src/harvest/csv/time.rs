@@ -10,6 +10,7 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use smartem_etl::SettingsError;
 
+use super::check;
 use super::clock::Instants;
 use super::config::{Mapping, Stamp};
 
@@ -36,16 +37,25 @@ enum Zone {
     Named(chrono_tz::Tz),
 }
 
+/// No clock is farther from UTC, in seconds.
+const FARTHEST_OFFSET: i32 = 14 * 3600;
+
 impl Times {
     pub(super) fn new(mapping: &Mapping) -> Result<Self, SettingsError> {
         let format = |text: &String| match text.as_str() {
-            "epoch" => Format::Epoch { per_second: 1 },
-            "epoch_ms" => Format::Epoch { per_second: 1000 },
-            "excel" => Format::Excel,
-            pattern => Format::Pattern(pattern.to_owned()),
+            "epoch" => Ok(Format::Epoch { per_second: 1 }),
+            "epoch_ms" => Ok(Format::Epoch { per_second: 1000 }),
+            "excel" => Ok(Format::Excel),
+            pattern => check::pattern(pattern).map(|()| Format::Pattern(pattern.to_owned())),
         };
         let formats = match &mapping.time_format {
-            Some(formats) => formats.iter().map(format).collect(),
+            Some(formats) if formats.is_empty() => {
+                return Err(SettingsError(
+                    "`time_format`: [] reads no time; write one such as `%d-%m-%Y %H:%M`, or leave it out"
+                        .to_owned(),
+                ));
+            }
+            Some(formats) => formats.iter().map(format).collect::<Result<_, _>>()?,
             None => vec![Format::Usual],
         };
         let is_end = mapping.stamp == Some(Stamp::End);
@@ -165,6 +175,11 @@ impl FromStr for Zone {
         if text.starts_with(['+', '-']) {
             let read = BrokenDownTime::parse("%:z", text);
             if let Some(offset) = read.ok().and_then(|read| read.offset()) {
+                if offset.seconds().abs() > FARTHEST_OFFSET {
+                    return Err(SettingsError(format!(
+                        "`time_zone`: `{text}` is beyond 14 hours; write an offset from `-14:00` to `+14:00`, or an IANA name"
+                    )));
+                }
                 return Ok(Self::Fixed(offset));
             }
         }
