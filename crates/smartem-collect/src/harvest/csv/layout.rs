@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 use smartem_etl::SettingsError;
-use smartem_model::{StationId, UnitConversion, Vocabulary};
+use smartem_model::{StationId, Vocabulary};
 
+use super::change::{Change, change_of};
 use super::check;
 use super::clock::{Clocks, Instants, Stream};
-use super::config::{ColumnSetting, FileStanding, Mapping, Rest};
+use super::config::{FileStanding, Mapping, Rest};
 use super::time::Times;
-use super::units;
 use crate::harvest::samples::{Sample, shifted};
 
 /// The settings of a source, read once: what holds for all its files.
@@ -23,48 +23,6 @@ pub(in crate::harvest) struct Format {
     station_type: String,
     /// By the name of the column, or of what is measured in files with one value in a row.
     keys: HashMap<String, Vec<(String, Change)>>,
-}
-
-/// value = number · factor / divisor + offset; what is not given is not done, so that numbers stay
-/// what they are to the last digit.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Change {
-    pub factor: Option<f64>,
-    pub divide: Option<f64>,
-    pub offset: Option<f64>,
-    /// In place of the others.
-    pub unit: Option<UnitConversion>,
-}
-
-impl Change {
-    /// Powers of ten move the point of the text, all else is arithmetic.
-    fn apply(self, text: &str) -> Option<f64> {
-        let factor = self.factor.map(|factor| (factor, places(factor)));
-        let divide = self
-            .divide
-            .map(|divide| (divide, places(divide).map(|places| -places)));
-        let moves = [factor, divide];
-        let moved = moves.iter().flatten().filter_map(|(_, places)| *places);
-        let mut number = shifted(text, moved.sum())?;
-        if let Some((factor, None)) = factor {
-            number *= factor;
-        }
-        if let Some((divide, None)) = divide {
-            number /= divide;
-        }
-        if let Some(offset) = self.offset {
-            number += offset;
-        }
-        if let Some(unit) = self.unit {
-            number = unit.apply(number);
-        }
-        number.is_finite().then_some(number)
-    }
-}
-
-/// The exponent of a power of ten.
-fn places(number: f64) -> Option<i32> {
-    (-9..=9).find(|places| shifted("1", *places).is_some_and(|power| (power - number).abs() <= 0.0))
 }
 
 impl Format {
@@ -159,39 +117,6 @@ fn before_date(stem: &str) -> Option<&str> {
     date.parse::<jiff::civil::Date>().ok()?;
     let local = before.strip_suffix(['-', '_', ' '])?;
     Some(local).filter(|local| !local.is_empty())
-}
-
-fn change_of(
-    key: &str,
-    setting: &ColumnSetting,
-    vocabulary: Option<&Vocabulary>,
-) -> Result<(String, Change), SettingsError> {
-    let changed = match setting {
-        ColumnSetting::Name(column) => return Ok((column.clone(), Change::default())),
-        ColumnSetting::Changed(changed) => changed,
-    };
-    let given = Change {
-        factor: changed.factor,
-        divide: changed.divide,
-        offset: changed.offset,
-        unit: None,
-    };
-    let change = match &changed.unit {
-        None => given,
-        Some(_) if given != Change::default() => {
-            return Err(SettingsError(format!(
-                "`columns.{key}`: write either `unit` or `factor`, `divide` and `offset`"
-            )));
-        }
-        Some(unit) => Change {
-            unit: Some(units::conversion(key, unit, vocabulary)?),
-            ..Change::default()
-        },
-    };
-    if change.divide == Some(0.0) {
-        return Err(SettingsError(format!("`columns.{key}`: `divide` is 0")));
-    }
-    Ok((changed.column.clone(), change))
 }
 
 /// The columns of one file.

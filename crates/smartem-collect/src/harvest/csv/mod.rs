@@ -1,5 +1,6 @@
 //! CSV files and archives as a source: files of a folder or addresses, with a mapping of columns.
 
+mod change;
 mod check;
 mod clock;
 mod config;

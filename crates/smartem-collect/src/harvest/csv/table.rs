@@ -81,12 +81,11 @@ impl<'a, R: BufRead> Table<'a, R> {
                 None => return Ok(None),
             },
         };
-        let read = match row.fault {
-            Some(fault) => Err(fault.to_owned()),
-            None => {
-                let fields = self.splitter.fields(&row.text);
-                self.layout.read(&fields, &mut self.clocks)
-            }
+        let read = if let Some(fault) = row.fault {
+            Err(fault.to_owned())
+        } else {
+            let fields = self.splitter.fields(&row.text);
+            self.layout.read(&fields, &mut self.clocks)
         };
         let entry = match read {
             Ok(Some((station, sample))) => Entry::Sample(station, sample),
