@@ -583,8 +583,10 @@ async fn the_hour_that_comes_twice_is_kept_twice_also_after_a_kill() {
     let cut = bench().await;
     let file = cut.dir.path().join("a.csv");
     fs::write(&file, night()).unwrap();
-    let report = cut.run_until(csv(&file, &settings), 2).await;
+    let report = cut.run_until(csv(&file, &settings), 3).await;
     assert_eq!(report.outcome, Some(Outcome::Stopped));
+    let known = cut.store.checkpoints("harvester-csv", "test").await;
+    assert_eq!(known.unwrap()["a.csv"]["position"]["rows"], 40_000);
     cut.run(csv(&file, &settings)).await;
     assert!(cut.record.lock().unwrap().hours == expected);
 }
