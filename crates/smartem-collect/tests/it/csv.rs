@@ -511,3 +511,250 @@ async fn recorded_hours_of_aberdeen_and_values_of_opensensemap() {
     let first = &record.of("test:61056a6a95edc2001b2dd4ce")[0];
     assert_eq!(first["time"], "2023-02-27T06:00:00.302Z");
 }
+
+#[tokio::test]
+async fn stations_whose_number_begins_as_a_year_are_kept_apart() {
+    let bench = bench().await;
+    let folder = bench.dir.path().join("in");
+    fs::create_dir(&folder).unwrap();
+    for (name, value) in [
+        ("data-esp8266-2654427-2018-05-11.csv", 1),
+        ("data-esp8266-2999999-2018-05-11.csv.gz", 2),
+        ("data-esp8266-2018-05-1.csv", 3),
+    ] {
+        let text = format!("Time;SDS_P1\n2018/05/11 00:00:00;{value}\n");
+        fs::write(folder.join(name), text).unwrap();
+    }
+    bench.run(preset(&folder, "madavi", "")).await;
+    {
+        let record = bench.record.lock().unwrap();
+        assert_eq!(record.of("test:data-esp8266-2654427")[0]["pm10"], 1.0);
+        assert_eq!(record.of("test:data-esp8266-2999999")[0]["pm10"], 2.0);
+        assert_eq!(record.count(), 2);
+    }
+    let open = bench.open_quarantine().await;
+    assert_eq!(open.len(), 1);
+    assert!(open[0].1.contains("station_from_file"), "{open:?}");
+}
+
+/// The night in which clocks are put back, second by second, for three stations row by row.
+fn night() -> String {
+    let mut text = "station,time,pm10,t\n".to_owned();
+    let start: jiff::civil::DateTime = "2026-10-25T00:00:00".parse().unwrap();
+    for second in 0..5 * 3600 {
+        // From three o'clock on for the first time the clock shows an hour less.
+        let shown = if second < 3 * 3600 {
+            second
+        } else {
+            second - 3600
+        };
+        let time = start
+            .checked_add(jiff::SignedDuration::from_secs(shown))
+            .unwrap();
+        for station in ["a", "b", "c"] {
+            writeln!(text, "{station},{time},{second},NA").unwrap();
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_hour_that_comes_twice_is_kept_twice_also_after_a_kill() {
+    let settings = format!("{SETTINGS}\ntime_zone = \"Europe/Amsterdam\"");
+    let whole = bench().await;
+    let file = whole.dir.path().join("a.csv");
+    fs::write(&file, night()).unwrap();
+    whole.run(csv(&file, &settings)).await;
+    let expected = whole.record.lock().unwrap().hours.clone();
+    {
+        let record = whole.record.lock().unwrap();
+        let start: jiff::Timestamp = "2026-10-24T22:00:00Z".parse().unwrap();
+        for station in ["test:a", "test:b", "test:c"] {
+            let samples = record.of(station);
+            assert_eq!(samples.len(), 5 * 3600);
+            for (second, sample) in (0_u32..).zip(&samples) {
+                let time = start + jiff::SignedDuration::from_secs(second.into());
+                assert_eq!(sample["time"], time.to_string());
+                assert_eq!(sample["pm10"], f64::from(second));
+            }
+        }
+    }
+    // A piece is 20000 rows: the third one begins in the second passage of that hour.
+    let cut = bench().await;
+    let file = cut.dir.path().join("a.csv");
+    fs::write(&file, night()).unwrap();
+    let report = cut.run_until(csv(&file, &settings), 3).await;
+    assert_eq!(report.outcome, Some(Outcome::Stopped));
+    let known = cut.store.checkpoints("harvester-csv", "test").await;
+    assert_eq!(known.unwrap()["a.csv"]["position"]["rows"], 40_000);
+    cut.run(csv(&file, &settings)).await;
+    assert!(cut.record.lock().unwrap().hours == expected);
+}
+
+fn archive(path: &Path, members: &[(&str, &str)]) {
+    let mut zip = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    for (name, text) in members {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file(*name, options).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+#[tokio::test]
+async fn hidden_files_are_left_out_and_an_archive_without_files_says_so() {
+    let bench = bench().await;
+    let folder = bench.dir.path().join("in");
+    fs::create_dir(&folder).unwrap();
+    let good = "station,time,pm10\na,2026-01-01 00:00:00,1\n";
+    archive(
+        &folder.join("a.zip"),
+        &[
+            ("x/a.csv", good),
+            ("x/._a.csv", "no"),
+            ("__MACOSX/x/a.csv", "no"),
+            (".b.csv", "no"),
+        ],
+    );
+    fs::write(folder.join("._a.csv"), "no").unwrap();
+    archive(&folder.join("empty.zip"), &[]);
+    archive(&folder.join("other.zip"), &[("a.txt", "no")]);
+    bench.run(csv(&folder, SETTINGS)).await;
+    assert_eq!(bench.record.lock().unwrap().count(), 1);
+    let open = bench.open_quarantine().await;
+    let places: Vec<&str> = open.iter().map(|(place, _)| place.as_str()).collect();
+    assert_eq!(places, ["empty.zip", "other.zip"]);
+    assert!(open.iter().all(|(_, detail)| detail.contains("no `*.csv`")));
+    archive(&folder.join("empty.zip"), &[("a.csv", good)]);
+    bench.run(csv(&folder, SETTINGS)).await;
+    assert_eq!(bench.open_quarantine().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_set_aside_of_files_that_are_gone_is_settled() {
+    let bench = bench().await;
+    let folder = bench.dir.path().join("in");
+    fs::create_dir(&folder).unwrap();
+    let bad = "station,time,pm10\na,soon,1\n";
+    for name in ["a.csv", "a.csv.gz", "b.csv", "header.csv"] {
+        fs::write(folder.join(name), bad).unwrap();
+    }
+    fs::write(folder.join("header.csv"), "no\n").unwrap();
+    archive(&folder.join("z.zip"), &[("1.csv", bad), ("2.csv", bad)]);
+    let open = || async {
+        let open = bench.open_quarantine().await.into_iter();
+        open.map(|(place, _)| place).collect::<Vec<_>>()
+    };
+    bench.run(csv(&folder, SETTINGS)).await;
+    assert_eq!(
+        open().await,
+        [
+            "a.csv.gz:2",
+            "a.csv:2",
+            "b.csv:2",
+            "header.csv",
+            "z.zip/1.csv:2",
+            "z.zip/2.csv:2"
+        ]
+    );
+    fs::remove_file(folder.join("a.csv")).unwrap();
+    fs::remove_file(folder.join("header.csv")).unwrap();
+    fs::rename(folder.join("b.csv"), bench.dir.path().join("b.csv")).unwrap();
+    archive(&folder.join("z.zip"), &[("2.csv", bad)]);
+    bench.run(csv(&folder, SETTINGS)).await;
+    assert_eq!(open().await, ["a.csv.gz:2", "z.zip/2.csv:2"]);
+    // The same file is back.
+    fs::rename(bench.dir.path().join("b.csv"), folder.join("b.csv")).unwrap();
+    bench.run(csv(&folder, SETTINGS)).await;
+    assert_eq!(open().await, ["a.csv.gz:2", "b.csv:2", "z.zip/2.csv:2"]);
+}
+
+#[test]
+fn a_setting_that_would_read_nothing_or_wrong_is_refused_by_name_value_and_remedy() {
+    let usual = "time_column = \"t\"\ncolumns.pm10 = \"x\"";
+    for (setting, words) in [
+        ("time_format = []", "`time_format`: [] |%d-%m-%Y"),
+        ("time_format = [\"bla\"]", "`time_format`: `bla`|%d-%m-%Y"),
+        (
+            "time_format = [\"epoch\", \"%Q-%d\"]",
+            "`time_format`: `%Q-%d`|%d-%m-%Y",
+        ),
+        (
+            "position = { lat = 90.5, lon = 0 }",
+            "`position.lat`: 90.5|-90 to 90",
+        ),
+        (
+            "position = { lat = 5.9, lon = -518 }",
+            "`position.lon`: -518|-180 to 180",
+        ),
+        (
+            "position = { lat = 5, lon = nan }",
+            "`position.lon`: NaN|-180 to 180",
+        ),
+        (
+            "position = { lat = 5, lon = 5, alt = inf }",
+            "`position.alt`: inf|metres",
+        ),
+        ("time_zone = \"+14:01\"", "`time_zone`: `+14:01`|`+14:00`"),
+        ("time_zone = \"-15:00\"", "`time_zone`: `-15:00`|`-14:00`"),
+        ("columns.time = \"x\"", "`columns.time`|`time_column`"),
+        (
+            "columns.meta_id = \"x\"",
+            "`columns.meta_id`|`meta_id_columns`",
+        ),
+        (
+            "columns.longitude = \"x\"",
+            "`columns.longitude`|`lon_column`",
+        ),
+        (
+            "columns.latitude = \"x\"",
+            "`columns.latitude`|`lat_column`",
+        ),
+        (
+            "columns.altitude = \"x\"",
+            "`columns.altitude`|`alt_column`",
+        ),
+        ("delimiter = '\"'", "`delimiter`: \"\\\"\"|`tab`"),
+        ("delimiter = \"\\n\"", "`delimiter`: \"\\n\"|`tab`"),
+        ("delimiter = \";;\"", "`delimiter`: \";;\"|`tab`"),
+        ("station = \"a/b\"", "`station`: \"a/b\"|without"),
+        ("station = \"a\\tb\"", "`station`: \"a\\tb\"|without"),
+        ("station = \" \"", "`station`|write the id"),
+        (
+            "station_prefix = \"a/\"",
+            "`station_prefix`: \"a/\"|without",
+        ),
+    ] {
+        let whose = if setting.starts_with("station =") {
+            ""
+        } else {
+            "station = \"a\""
+        };
+        let mapping: Mapping = toml::from_str(&format!("{whose}\n{setting}\n{usual}")).unwrap();
+        let mut config = CsvConfig::new("test", mapping);
+        config.path = Some("x".into());
+        let refused = Csv::new(config, Some(&vocabulary())).err();
+        let refused = refused
+            .unwrap_or_else(|| panic!("{setting} is taken"))
+            .to_string();
+        for words in words.split('|') {
+            assert!(refused.contains(words), "{setting}: {refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_stand_for_no_value_may_be_written_as_numbers() {
+    let bench = bench().await;
+    let file = bench.dir.path().join("a.csv");
+    fs::write(&file, "station,time,pm10,t\na,2026-01-01 00:00:00,-200.0,NA\na,2026-01-01 00:01:00,-200,2\na,2026-01-01 00:02:00,-9.5,3\n").unwrap();
+    let settings = SETTINGS.replace("[\"NA\"]", "[-200, \"NA\", -9.5]");
+    bench.run(csv(&file, &settings)).await;
+    assert_eq!(
+        bench.record.lock().unwrap().of("test:a"),
+        [
+            json!({"time": "2026-01-01T00:01:00Z", "temperature": 2.0}),
+            json!({"time": "2026-01-01T00:02:00Z", "temperature": 3.0}),
+        ]
+    );
+}

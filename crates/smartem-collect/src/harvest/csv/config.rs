@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 use crate::harvest::http::Politeness;
@@ -16,7 +16,7 @@ pub struct CsvConfig {
     #[serde(flatten)]
     pub names: Names,
     /// File or folder, relative to the folder of the configuration file. Of a folder all `*.csv`,
-    /// `*.csv.gz` and the `*.csv` in `*.zip`, those of its folders too. A file should come in whole:
+    /// `*.csv.gz` and the `*.csv` in `*.zip`, those of its folders too; what is hidden (`.name`, `__MACOSX`) is left out. A file should come in whole:
     /// written beside and renamed.
     #[serde(default)]
     pub path: Option<PathBuf>,
@@ -59,7 +59,8 @@ pub struct Mapping {
     /// The column that names the station.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub station_column: Option<String>,
-    /// The station is the name of the file up to this text, or up to its first dot.
+    /// The station is the name of the file up to this text, or up to its first dot. `date`: up to the
+    /// date at the end of the name, as in `x-2018-05-11.csv`, which must be there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub station_from_file: Option<String>,
     /// What is put before the name of a column or file to make the station's id; default the network
@@ -83,12 +84,14 @@ pub struct Mapping {
     pub time_column: Option<String>,
     /// How times are written, in the way of `strftime`, tried in this order; also `epoch` (seconds
     /// since 1970), `epoch_ms` and `excel` (days since 1899-12-30). Date and time of two columns are
-    /// joined with a blank. Default RFC 3339 or `YYYY-MM-DD hh:mm:ss`.
+    /// joined with a blank. Default RFC 3339, also with a zone as `[Europe/Amsterdam]` behind it, or
+    /// `YYYY-MM-DD hh:mm:ss`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_format: Option<Vec<String>>,
     /// The zone of times that name none: an IANA name or a fixed `+01:00`; default `UTC`. A local
-    /// time that comes twice when clocks are put back is taken as the first one; one that does not
-    /// exist makes the row a bad one.
+    /// time that comes twice when clocks are put back is the first one, and the second one where the
+    /// rows of a station and instrument in this file ascend and it is not after the row before. One
+    /// that does not exist makes the row a bad one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// What the time of a row is: the `instant` of measuring (default), or the `start` or `end` of
@@ -114,7 +117,10 @@ pub struct Mapping {
     pub position: Option<Place>,
     /// Texts that stand for no value, beside the empty one; a number also when it is written
     /// otherwise, as `-200` and `-200.0`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "texts_or_numbers"
+    )]
     pub missing: Option<Vec<String>>,
     /// Which column becomes which key of the sample: `pm10 = "P1"`, or with a change of unit
     /// `co = { column = "CO_GT", unit = "mg/m3" }`.
@@ -139,6 +145,22 @@ pub struct Mapping {
     /// for files that have one row for a station and hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<FileStanding>,
+}
+
+/// Texts, of which numbers may be written as such.
+fn texts_or_numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`missing` holds texts and numbers")]
+    enum Written {
+        Text(String),
+        Number(f64),
+    }
+    let written: Option<Vec<Written>> = Option::deserialize(from)?;
+    let text = |written| match written {
+        Written::Text(text) => text,
+        Written::Number(number) => number.to_string(),
+    };
+    Ok(written.map(|all| all.into_iter().map(text).collect()))
 }
 
 /// What the time of a row is.

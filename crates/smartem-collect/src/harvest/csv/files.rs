@@ -43,6 +43,9 @@ fn list_folder(folder: &Path, below: &str, found: &mut Vec<Found>) -> io::Result
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = format!("{below}{name}");
+        if is_hidden(&name) {
+            continue;
+        }
         if path.is_dir() {
             list_folder(&path, &format!("{name}/"), found)?;
         } else if is_wanted(&name) || is_archive(&name) {
@@ -52,10 +55,20 @@ fn list_folder(folder: &Path, below: &str, found: &mut Vec<Found>) -> io::Result
     Ok(())
 }
 
+/// What systems put beside the files of people.
+fn is_hidden(name: &str) -> bool {
+    name.split('/')
+        .any(|part| part.starts_with('.') || part == "__MACOSX")
+}
+
 fn is_wanted(name: &str) -> bool {
     let name = name.to_lowercase();
     let endings = [".csv", ".csv.gz"];
     endings.iter().any(|ending| name.ends_with(ending))
+}
+
+fn is_member(name: &str) -> bool {
+    is_wanted(name) && !is_hidden(name)
 }
 
 fn is_archive(name: &str) -> bool {
@@ -94,6 +107,9 @@ impl Content {
     }
 }
 
+/// How an archive begins that has no members.
+const EMPTY_ZIP: &[u8; 4] = b"PK\x05\x06";
+
 fn members<R: Read + Seek>(
     mut file: R,
     name: &str,
@@ -109,7 +125,7 @@ fn members<R: Read + Seek>(
         }
     }
     file.rewind()?;
-    if magic == *b"PK\x03\x04" {
+    if magic == *b"PK\x03\x04" || magic == *EMPTY_ZIP {
         return zip_members(file, name, first, read);
     }
     let content: Box<dyn Read> = if magic.starts_with(b"\x1f\x8b") {
@@ -132,9 +148,15 @@ fn zip_members<R: Read + Seek>(
     read: &mut TakeMember<'_>,
 ) -> io::Result<()> {
     let mut archive = ZipArchive::new(BufReader::new(file))?;
+    if !archive.file_names().any(is_member) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "no `*.csv` is in the archive",
+        ));
+    }
     for number in first..archive.len() {
         let member = archive.by_index(number)?;
-        if !is_wanted(member.name()) {
+        if !is_member(member.name()) {
             continue;
         }
         let below = format!("{name}/{}", member.name());

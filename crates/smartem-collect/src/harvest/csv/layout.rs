@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 use smartem_etl::SettingsError;
-use smartem_model::{StationId, UnitConversion, Vocabulary};
+use smartem_model::{StationId, Vocabulary};
 
-use super::config::{ColumnSetting, FileStanding, Mapping, Rest};
+use super::change::{Change, change_of};
+use super::check;
+use super::clock::{Clocks, Instants, Stream};
+use super::config::{FileStanding, Mapping, Rest};
 use super::time::Times;
-use super::units;
 use crate::harvest::samples::{Sample, shifted};
 
 /// The settings of a source, read once: what holds for all its files.
@@ -21,48 +23,6 @@ pub(in crate::harvest) struct Format {
     station_type: String,
     /// By the name of the column, or of what is measured in files with one value in a row.
     keys: HashMap<String, Vec<(String, Change)>>,
-}
-
-/// value = number · factor / divisor + offset; what is not given is not done, so that numbers stay
-/// what they are to the last digit.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Change {
-    pub factor: Option<f64>,
-    pub divide: Option<f64>,
-    pub offset: Option<f64>,
-    /// In place of the others.
-    pub unit: Option<UnitConversion>,
-}
-
-impl Change {
-    /// Powers of ten move the point of the text, all else is arithmetic.
-    fn apply(self, text: &str) -> Option<f64> {
-        let factor = self.factor.map(|factor| (factor, places(factor)));
-        let divide = self
-            .divide
-            .map(|divide| (divide, places(divide).map(|places| -places)));
-        let moves = [factor, divide];
-        let moved = moves.iter().flatten().filter_map(|(_, places)| *places);
-        let mut number = shifted(text, moved.sum())?;
-        if let Some((factor, None)) = factor {
-            number *= factor;
-        }
-        if let Some((divide, None)) = divide {
-            number /= divide;
-        }
-        if let Some(offset) = self.offset {
-            number += offset;
-        }
-        if let Some(unit) = self.unit {
-            number = unit.apply(number);
-        }
-        number.is_finite().then_some(number)
-    }
-}
-
-/// The exponent of a power of ten.
-fn places(number: f64) -> Option<i32> {
-    (-9..=9).find(|places| shifted("1", *places).is_some_and(|power| (power - number).abs() <= 0.0))
 }
 
 impl Format {
@@ -98,12 +58,8 @@ impl Format {
                 "`columns`: write which column becomes which key, such as `columns.pm10 = \"P1\"`",
             );
         }
-        let delimiter = match mapping.delimiter.as_deref() {
-            None | Some("auto") => None,
-            Some("tab") => Some(b'\t'),
-            Some(text) if text.len() == 1 => text.bytes().next(),
-            Some(_) => return refused("`delimiter`: write a single character, or `tab`"),
-        };
+        check::check(&mapping)?;
+        let delimiter = check::delimiter(mapping.delimiter.as_deref())?;
         let mut keys = HashMap::<String, Vec<_>>::new();
         for (key, setting) in mapping.columns.iter().flatten() {
             let (column, change) = change_of(key, setting, vocabulary)?;
@@ -143,43 +99,24 @@ impl Format {
         let until = self.mapping.station_from_file.as_deref()?;
         let name = file.rsplit('/').next()?;
         let stem = name.split('.').next()?;
-        let end = Some(until).filter(|until| !until.is_empty());
-        let local = end.and_then(|end| stem.split(end).next()).unwrap_or(stem);
+        let local = match until {
+            "" => stem,
+            DATE => before_date(stem)?,
+            until => stem.split(until).next()?,
+        };
         StationId::new(&format!("{}{local}", self.prefix))
     }
 }
 
-fn change_of(
-    key: &str,
-    setting: &ColumnSetting,
-    vocabulary: Option<&Vocabulary>,
-) -> Result<(String, Change), SettingsError> {
-    let changed = match setting {
-        ColumnSetting::Name(column) => return Ok((column.clone(), Change::default())),
-        ColumnSetting::Changed(changed) => changed,
-    };
-    let given = Change {
-        factor: changed.factor,
-        divide: changed.divide,
-        offset: changed.offset,
-        unit: None,
-    };
-    let change = match &changed.unit {
-        None => given,
-        Some(_) if given != Change::default() => {
-            return Err(SettingsError(format!(
-                "`columns.{key}`: write either `unit` or `factor`, `divide` and `offset`"
-            )));
-        }
-        Some(unit) => Change {
-            unit: Some(units::conversion(key, unit, vocabulary)?),
-            ..Change::default()
-        },
-    };
-    if change.divide == Some(0.0) {
-        return Err(SettingsError(format!("`columns.{key}`: `divide` is 0")));
-    }
-    Ok((changed.column.clone(), change))
+/// The value of `station_from_file` that stands for a date at the end of the name.
+const DATE: &str = "date";
+
+/// The name of a file up to the date at its end, as in `x-2018-05-11`.
+fn before_date(stem: &str) -> Option<&str> {
+    let (before, date) = stem.split_at_checked(stem.len().checked_sub(10)?)?;
+    date.parse::<jiff::civil::Date>().ok()?;
+    let local = before.strip_suffix(['-', '_', ' '])?;
+    Some(local).filter(|local| !local.is_empty())
 }
 
 /// The columns of one file.
@@ -211,7 +148,9 @@ impl<'a> Layout<'a> {
         let station = format.station_of_file(file);
         let station_column = found(&mapping.station_column)?;
         if station.is_none() && station_column.is_none() {
-            return Err("the name of the file gives no station id".to_owned());
+            return Err(
+                "the name of the file gives no station id as `station_from_file` says".to_owned(),
+            );
         }
         let key_and_value = found(&mapping.key_column)?.zip(found(&mapping.value_column)?);
         let meta_id = mapping.meta_id_columns.iter().flatten();
@@ -295,7 +234,11 @@ impl<'a> Layout<'a> {
     }
 
     /// The sample of a row; `None` when it holds no value. The error tells column, value and remedy.
-    pub(super) fn read(&self, fields: &[String]) -> Result<Option<(StationId, Sample)>, String> {
+    pub(super) fn read(
+        &self,
+        fields: &[String],
+        clocks: &mut Clocks,
+    ) -> Result<Option<(StationId, Sample)>, String> {
         if fields.len() != self.header.len() {
             return Err(format!(
                 "{} fields where the header names {}; no value can be told to belong to a column",
@@ -305,15 +248,36 @@ impl<'a> Layout<'a> {
         }
         let mut sample = self.values_of(fields)?;
         if sample.is_empty() {
+            // Its time still tells where the clock is.
+            if self.needs_clocks()
+                && let (Ok(station), Ok(instants)) = (self.station(fields), self.time(fields))
+            {
+                clocks.tell(self.stream(station, fields), instants);
+            }
             return Ok(None);
         }
         let station = self.station(fields)?;
-        let time = self.time(fields)?;
+        let instants = self.time(fields)?;
+        let time = if self.needs_clocks() {
+            clocks.tell(self.stream(station.clone(), fields), instants)
+        } else {
+            instants.first
+        };
         self.put_place(fields, &mut sample)?;
         Ok(Some((
             station,
             Sample::new(time, self.instrument(fields), sample),
         )))
+    }
+
+    /// Whether a row's time depends on the rows before it.
+    pub(super) fn needs_clocks(&self) -> bool {
+        self.format.times.may_come_twice()
+    }
+
+    fn stream(&self, station: StationId, fields: &[String]) -> Stream {
+        let key = self.key_and_value.map(|(key, _)| fields[key].clone());
+        (station, self.instrument(fields), key)
     }
 
     fn station(&self, fields: &[String]) -> Result<StationId, String> {
@@ -342,7 +306,7 @@ impl<'a> Layout<'a> {
         Some(parts.join("-"))
     }
 
-    fn time(&self, fields: &[String]) -> Result<jiff::Timestamp, String> {
+    fn time(&self, fields: &[String]) -> Result<Instants, String> {
         let text = match self.date {
             Some(date) => format!("{} {}", fields[date], fields[self.time]),
             None => fields[self.time].clone(),

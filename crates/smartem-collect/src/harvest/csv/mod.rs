@@ -1,5 +1,8 @@
 //! CSV files and archives as a source: files of a folder or addresses, with a mapping of columns.
 
+mod change;
+mod check;
+mod clock;
 mod config;
 mod files;
 mod layout;
@@ -12,6 +15,7 @@ mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -165,7 +169,9 @@ impl Csv {
             }
             other => other,
         };
-        for found in self.listed().await? {
+        let listed = self.listed().await?;
+        source.forget_gone(&listed).await?;
+        for found in listed {
             if let Some(outcome) = run.should_end() {
                 return Ok(outcome);
             }
@@ -244,6 +250,43 @@ impl Source<'_> {
         read.unwrap_or_default()
     }
 
+    /// Settles what is set aside of files that are gone. One that comes back is read again.
+    async fn forget_gone(&self, listed: &[files::Found]) -> Result<(), InputError> {
+        if self.run.replay.is_some() {
+            return Ok(());
+        }
+        let addresses = self.csv.urls.iter().map(name_of);
+        let here: BTreeSet<String> = listed
+            .iter()
+            .map(|found| found.name.clone())
+            .chain(addresses)
+            .collect();
+        let mut batch = Batch::default();
+        for name in self.known.keys().filter(|name| !here.contains(*name)) {
+            // A name may begin as another one does, but a place is of one file only.
+            let mine = self.places_of(name);
+            let gone = mine.filter(|place| !here.iter().any(|file| is_of(place, file)));
+            let gone: Vec<String> = gone.cloned().collect();
+            if !gone.is_empty() {
+                batch.understood.extend(gone);
+                batch
+                    .checkpoints
+                    .push(checkpoint(name, &Progress::default()));
+            }
+        }
+        self.sink.take(batch).await
+    }
+
+    /// Open quarantine places of a file.
+    fn places_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a String> {
+        let after = self
+            .open
+            .range::<str, _>((Bound::Included(name), Bound::Unbounded));
+        after
+            .take_while(move |place| place.starts_with(name))
+            .filter(move |place| is_of(place, name))
+    }
+
     async fn fetch(&self, url: &Url) -> Result<(), InputError> {
         let name = name_of(url);
         let known = self.progress(&name);
@@ -287,6 +330,8 @@ impl Source<'_> {
             return Ok(());
         }
         let from = known.position.filter(|_| is_same).unwrap_or_default();
+        let is_from_begin = from == Position::default();
+        let mut members = BTreeSet::new();
         let (pieces, mut taken) = tokio::sync::mpsc::channel(1);
         let reading = Reading {
             format: self.csv.format.clone(),
@@ -305,6 +350,7 @@ impl Source<'_> {
         let mut is_understood = true;
         while let Some(piece) = taken.recv().await {
             is_understood &= piece.bad.iter().all(|(place, ..)| *place != piece.name);
+            members.insert(piece.name.clone());
             progress.position = Some(piece.position);
             self.take(name, piece, &progress).await?;
             if self.run.should_end().is_some() {
@@ -323,6 +369,12 @@ impl Source<'_> {
         let mut batch = Batch::default();
         if is_understood && self.open.contains(name) {
             batch.understood.push(name.to_owned());
+        }
+        if is_from_begin {
+            // Members that are no more, or have no rows any more.
+            let open = self.places_of(name);
+            let gone = open.filter(|place| !members.iter().any(|member| is_of(place, member)));
+            batch.understood.extend(gone.cloned());
         }
         batch.checkpoints.push(checkpoint(name, &progress));
         self.sink.take(batch).await
@@ -363,6 +415,12 @@ impl Source<'_> {
         batch.checkpoints.push(checkpoint(name, progress));
         self.sink.take(batch).await
     }
+}
+
+/// Whether a place in quarantine is a file, or a line or member of it.
+fn is_of(place: &str, file: &str) -> bool {
+    let below = place.strip_prefix(file);
+    below.is_some_and(|below| below.is_empty() || below.starts_with([':', '#', '/']))
 }
 
 fn checkpoint(name: &str, progress: &Progress) -> (String, Value) {

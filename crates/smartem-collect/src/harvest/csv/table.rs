@@ -4,6 +4,7 @@ use std::io::{self, BufRead};
 
 use smartem_model::StationId;
 
+use super::clock::Clocks;
 use super::layout::{Format, Layout};
 use super::rows::{Row, Rows, Splitter, delimiter_of};
 use crate::harvest::samples::Sample;
@@ -13,6 +14,7 @@ pub(in crate::harvest) struct Table<'a, R> {
     rows: Rows<R>,
     splitter: Splitter,
     layout: Layout<'a>,
+    clocks: Clocks,
     /// The first row of a file without a header.
     first: Option<Row>,
 }
@@ -65,6 +67,7 @@ impl<'a, R: BufRead> Table<'a, R> {
             layout: Layout::new(format, file, header).map_err(TableError::NotUnderstood)?,
             rows,
             splitter,
+            clocks: Clocks::default(),
             first,
         }))
     }
@@ -78,9 +81,11 @@ impl<'a, R: BufRead> Table<'a, R> {
                 None => return Ok(None),
             },
         };
-        let read = match row.fault {
-            Some(fault) => Err(fault.to_owned()),
-            None => self.layout.read(&self.splitter.fields(&row.text)),
+        let read = if let Some(fault) = row.fault {
+            Err(fault.to_owned())
+        } else {
+            let fields = self.splitter.fields(&row.text);
+            self.layout.read(&fields, &mut self.clocks)
         };
         let entry = match read {
             Ok(Some((station, sample))) => Entry::Sample(station, sample),
@@ -92,6 +97,10 @@ impl<'a, R: BufRead> Table<'a, R> {
 
     /// Passes over a row that was read before; false at the end.
     pub(in crate::harvest) fn skip(&mut self) -> io::Result<bool> {
+        if self.layout.needs_clocks() {
+            // What comes later is told by the rows before it.
+            return Ok(self.next()?.is_some());
+        }
         Ok(self.first.take().is_some() || self.rows.next()?.is_some())
     }
 }

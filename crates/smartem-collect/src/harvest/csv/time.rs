@@ -5,10 +5,13 @@ use std::str::FromStr;
 use chrono::{NaiveDate, TimeZone};
 use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
+use jiff::fmt::temporal::{Pieces, TimeZoneAnnotationKind};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use smartem_etl::SettingsError;
 
+use super::check;
+use super::clock::Instants;
 use super::config::{Mapping, Stamp};
 
 /// Reads the time of a row.
@@ -34,16 +37,25 @@ enum Zone {
     Named(chrono_tz::Tz),
 }
 
+/// No clock is farther from UTC, in seconds.
+const FARTHEST_OFFSET: i32 = 14 * 3600;
+
 impl Times {
     pub(super) fn new(mapping: &Mapping) -> Result<Self, SettingsError> {
         let format = |text: &String| match text.as_str() {
-            "epoch" => Format::Epoch { per_second: 1 },
-            "epoch_ms" => Format::Epoch { per_second: 1000 },
-            "excel" => Format::Excel,
-            pattern => Format::Pattern(pattern.to_owned()),
+            "epoch" => Ok(Format::Epoch { per_second: 1 }),
+            "epoch_ms" => Ok(Format::Epoch { per_second: 1000 }),
+            "excel" => Ok(Format::Excel),
+            pattern => check::pattern(pattern).map(|()| Format::Pattern(pattern.to_owned())),
         };
         let formats = match &mapping.time_format {
-            Some(formats) => formats.iter().map(format).collect(),
+            Some(formats) if formats.is_empty() => {
+                return Err(SettingsError(
+                    "`time_format`: [] reads no time; write one such as `%d-%m-%Y %H:%M`, or leave it out"
+                        .to_owned(),
+                ));
+            }
+            Some(formats) => formats.iter().map(format).collect::<Result<_, _>>()?,
             None => vec![Format::Usual],
         };
         let is_end = mapping.stamp == Some(Stamp::End);
@@ -64,16 +76,17 @@ impl Times {
         })
     }
 
+    /// Whether clocks are put back where the times are from.
+    pub(super) fn may_come_twice(&self) -> bool {
+        matches!(self.zone, Zone::Named(zone) if zone != chrono_tz::UTC)
+    }
+
     /// When the sample of a row stands; the error tells what is wrong with the text.
-    pub(super) fn read(&self, text: &str) -> Result<Timestamp, String> {
+    pub(super) fn read(&self, text: &str) -> Result<Instants, String> {
         let mut problem = None;
         for format in &self.formats {
             match self.instant(format, text) {
-                Ok(Some(time)) => {
-                    return time
-                        .checked_sub(self.back)
-                        .map_err(|error| error.to_string());
-                }
+                Ok(Some(instants)) => return self.start_of(instants),
                 Ok(None) => {}
                 Err(error) => problem = Some(error),
             }
@@ -83,23 +96,40 @@ impl Times {
         }))
     }
 
+    fn start_of(&self, instants: Instants) -> Result<Instants, String> {
+        let start = |time: Timestamp| time.checked_sub(self.back).map_err(|e| e.to_string());
+        Ok(Instants {
+            first: start(instants.first)?,
+            second: instants.second.map(start).transpose()?,
+        })
+    }
+
     /// `None` when the text is not of this format.
-    fn instant(&self, format: &Format, text: &str) -> Result<Option<Timestamp>, String> {
+    fn instant(&self, format: &Format, text: &str) -> Result<Option<Instants>, String> {
         let local = match format {
             Format::Usual => {
-                if let Ok(time) = text.parse() {
-                    return Ok(Some(time));
+                if let Ok(time) = text.parse::<Timestamp>() {
+                    return Ok(Some(time.into()));
+                }
+                if let Some(zone) = zone_in_brackets(text)? {
+                    let Ok(local) = text.parse() else {
+                        return Ok(None);
+                    };
+                    return zone.instant(local).map(Some);
                 }
                 text.parse().ok()
             }
-            Format::Epoch { per_second } => return Ok(epoch(text, *per_second)),
+            Format::Epoch { per_second } => return Ok(epoch(text, *per_second).map(Instants::from)),
             Format::Excel => excel(text),
             Format::Pattern(pattern) => {
                 let Ok(read) = BrokenDownTime::parse(pattern, text) else {
                     return Ok(None);
                 };
                 if read.offset().is_some() {
-                    return Ok(read.to_timestamp().ok());
+                    return Ok(read.to_timestamp().ok().map(Instants::from));
+                }
+                if let (Some(zone), Ok(local)) = (read.iana_time_zone(), read.to_datetime()) {
+                    return named(zone)?.instant(local).map(Some);
                 }
                 read.to_datetime().ok()
             }
@@ -111,6 +141,33 @@ impl Times {
     }
 }
 
+impl From<Timestamp> for Instants {
+    fn from(time: Timestamp) -> Self {
+        Self {
+            first: time,
+            second: None,
+        }
+    }
+}
+
+/// The zone of a time as RFC 9557 writes it, with no offset before the brackets.
+fn zone_in_brackets(text: &str) -> Result<Option<Zone>, String> {
+    let Ok(pieces) = Pieces::parse(text) else {
+        return Ok(None);
+    };
+    let zone = pieces.time_zone_annotation().map(|zone| match zone.kind() {
+        TimeZoneAnnotationKind::Named(name) => named(name.as_str()),
+        TimeZoneAnnotationKind::Offset(offset) => Ok(Zone::Fixed(*offset)),
+        _ => Err("names a zone in a way that is not known".to_owned()),
+    });
+    zone.transpose()
+}
+
+fn named(name: &str) -> Result<Zone, String> {
+    let zone = name.parse().map(Zone::Named);
+    zone.map_err(|_| format!("names the zone `{name}`, which is not known"))
+}
+
 impl FromStr for Zone {
     type Err = SettingsError;
 
@@ -118,6 +175,11 @@ impl FromStr for Zone {
         if text.starts_with(['+', '-']) {
             let read = BrokenDownTime::parse("%:z", text);
             if let Some(offset) = read.ok().and_then(|read| read.offset()) {
+                if offset.seconds().abs() > FARTHEST_OFFSET {
+                    return Err(SettingsError(format!(
+                        "`time_zone`: `{text}` is beyond 14 hours; write an offset from `-14:00` to `+14:00`, or an IANA name"
+                    )));
+                }
                 return Ok(Self::Fixed(offset));
             }
         }
@@ -130,10 +192,11 @@ impl FromStr for Zone {
 }
 
 impl Zone {
-    fn instant(self, local: DateTime) -> Result<Timestamp, String> {
+    fn instant(self, local: DateTime) -> Result<Instants, String> {
         let zone = match self {
             Self::Fixed(offset) => {
-                return offset.to_timestamp(local).map_err(|e| e.to_string());
+                let time = offset.to_timestamp(local).map_err(|e| e.to_string())?;
+                return Ok(time.into());
             }
             Self::Named(zone) => zone,
         };
@@ -150,15 +213,24 @@ impl Zone {
                 local.subsec_nanosecond().unsigned_abs(),
             )
         };
-        let zoned = civil().and_then(|civil| zone.from_local_datetime(&civil).earliest());
-        let Some(zoned) = zoned else {
+        let zoned = civil().map(|civil| zone.from_local_datetime(&civil));
+        let Some((first, second)) =
+            zoned.and_then(|found| Some((found.earliest()?, found.latest()?)))
+        else {
             return Err(format!(
                 "does not exist in {zone}, where clocks were put forward; if these clocks are not, \
                  write `time_zone` as a fixed offset"
             ));
         };
-        let nanosecond = i32::try_from(zoned.timestamp_subsec_nanos()).unwrap_or_default();
-        Timestamp::new(zoned.timestamp(), nanosecond).map_err(|e| e.to_string())
+        let instant = |zoned: &chrono::DateTime<chrono_tz::Tz>| {
+            let nanosecond = i32::try_from(zoned.timestamp_subsec_nanos()).unwrap_or_default();
+            Timestamp::new(zoned.timestamp(), nanosecond).map_err(|e| e.to_string())
+        };
+        let (first, second) = (instant(&first)?, instant(&second)?);
+        Ok(Instants {
+            first,
+            second: Some(second).filter(|second| *second > first),
+        })
     }
 }
 
@@ -200,7 +272,7 @@ mod tests {
     fn read(settings: &str, text: &str) -> Result<String, String> {
         let mapping: Mapping = toml::from_str(settings).unwrap();
         let time = Times::new(&mapping).unwrap().read(text)?;
-        Ok(time.to_string())
+        Ok(time.first.to_string())
     }
 
     #[test]
@@ -214,6 +286,37 @@ mod tests {
             assert_eq!(read("", text).unwrap(), "2018-11-01T00:00:42Z", "{text}");
         }
         assert!(read("", "01/11/2018").unwrap_err().contains("time_format"));
+    }
+
+    #[test]
+    fn a_zone_that_a_time_names_itself_comes_first() {
+        for (text, time) in [
+            (
+                "2026-11-01T10:50:00[Europe/Amsterdam]",
+                "2026-11-01T09:50:00Z",
+            ),
+            (
+                "2026-07-01 10:50:00[Europe/Amsterdam]",
+                "2026-07-01T08:50:00Z",
+            ),
+            (
+                "2026-11-01T10:50:00+02:00[Europe/Kyiv]",
+                "2026-11-01T08:50:00Z",
+            ),
+            ("2026-11-01T10:50:00[+03:00]", "2026-11-01T07:50:00Z"),
+        ] {
+            assert_eq!(read("", text).unwrap(), time, "{text}");
+        }
+        let error = read("", "2026-11-01T10:50:00[Europe/Nowhere]").unwrap_err();
+        assert!(error.contains("Europe/Nowhere"), "{error}");
+        assert_eq!(
+            read(
+                "time_format = [\"%F %T %Q\"]",
+                "2026-11-01 10:50:00 Europe/Amsterdam"
+            )
+            .unwrap(),
+            "2026-11-01T09:50:00Z"
+        );
     }
 
     #[test]
