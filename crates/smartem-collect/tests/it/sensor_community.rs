@@ -548,3 +548,50 @@ async fn settings_that_hold_nothing_are_refused() {
             .contains("NL")
     );
 }
+
+#[tokio::test]
+async fn boxes_that_are_not_on_earth_are_refused() {
+    let source = Source::start().await;
+    for (area, word) in [
+        ([51.7, 5.6, 91.0, 6.0], "-90 to 90"),
+        ([-90.5, 5.6, 51.9, 6.0], "-90 to 90"),
+        ([51.7, 5.6, 51.9, 180.5], "-180 to 180"),
+        ([51.7, f64::NEG_INFINITY, 51.9, 6.0], "-180 to 180"),
+        ([f64::NAN, 5.6, 51.9, 6.0], "lat_min"),
+        ([51.7, 5.6, 51.9, f64::NAN], "lat_min"),
+    ] {
+        let config = SensorCommunityConfig {
+            boxes: vec![area],
+            ..source.config()
+        };
+        let error = SensorCommunity::new(config).err().unwrap().to_string();
+        assert!(error.contains(word), "{area:?}: {error}");
+    }
+    let world = SensorCommunityConfig {
+        boxes: vec![[-90.0, -180.0, 90.0, 180.0]],
+        ..source.config()
+    };
+    assert!(SensorCommunity::new(world).is_ok());
+}
+
+#[test]
+fn settings_that_cannot_be_read_are_named_with_an_example() {
+    let read = |line: &str| {
+        let text = format!("name = \"test\"\n{line}");
+        toml::from_str::<SensorCommunityConfig>(&text)
+    };
+    for (line, words) in [
+        ("sensors = [\"x\"]", ["`sensors`", "id = 5331"]),
+        ("sensors = [{ number = 5 }]", ["`sensors`", "id = 5331"]),
+        ("archive_from = \"soon\"", ["`archive_from`", "2026-01-31"]),
+        ("archive_from = 2026-01-31", ["`archive_from`", "\"2026-01-31\""]),
+    ] {
+        let error = read(line).unwrap_err().message().to_owned();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+    let good = "archive_from = \"2026-01-31\"\nsensors = [5331, { id = 1, type = \"SDS011\" }]";
+    let good = read(good).unwrap();
+    assert_eq!(good.archive_from, Some("2026-01-31".parse().unwrap()));
+    assert_eq!(good.sensors.len(), 2);
+    assert_eq!(read("").unwrap().archive_from, None);
+}

@@ -97,10 +97,22 @@ impl SensorCommunity {
     /// When a setting makes no sense.
     pub fn new(config: SensorCommunityConfig) -> Result<Self, SettingsError> {
         for [lat_min, lon_min, lat_max, lon_max] in &config.boxes {
-            if lat_min >= lat_max || lon_min >= lon_max {
+            // What is not a number is smaller than nothing.
+            if !(lat_min < lat_max && lon_min < lon_max) {
                 return Err(SettingsError(format!(
                     "`boxes`: [{lat_min}, {lon_min}, {lat_max}, {lon_max}] holds nothing; write \
                      [lat_min, lon_min, lat_max, lon_max]"
+                )));
+            }
+            let is_on_earth = *lat_min >= -90.0
+                && *lat_max <= 90.0
+                && *lon_min >= -180.0
+                && *lon_max <= 180.0;
+            if !is_on_earth {
+                return Err(SettingsError(format!(
+                    "`boxes`: [{lat_min}, {lon_min}, {lat_max}, {lon_max}] is not on Earth; write \
+                     [lat_min, lon_min, lat_max, lon_max] with latitudes from -90 to 90 and \
+                     longitudes from -180 to 180, such as [51.7, 5.6, 51.9, 6.0]"
                 )));
             }
         }
