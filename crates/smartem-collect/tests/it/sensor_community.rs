@@ -424,6 +424,35 @@ async fn a_bad_body_and_a_bad_item_are_set_aside_until_good_ones_come() {
 }
 
 #[tokio::test]
+async fn an_item_without_a_sensor_is_set_aside_until_all_answers_are_well() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let config = SensorCommunityConfig {
+        boxes: vec![NIJMEGEN, [51.8, 5.8, 51.95, 6.1]],
+        hour_feed: false,
+        ..source.config()
+    };
+    let now = start() + minutes(60);
+    let first = "/airrohr/v1/filter/box=51.7,";
+    source.break_path(first, 200, "[{\"id\": 1}]");
+    source.poll(&mut bench, now, config.clone()).await;
+    let open = |open: Vec<(String, _)>| open.into_iter().map(|(place, _)| place).next();
+    let unknown = Some("feed#sensor-unknown".to_owned());
+    assert_eq!(open(bench.open_quarantine().await), unknown);
+    // Where it came from nothing comes, or nothing new.
+    source.mend();
+    source.break_path(first, 503, "");
+    source.poll(&mut bench, now + minutes(5), config.clone()).await;
+    assert_eq!(open(bench.open_quarantine().await), unknown);
+    source.mend();
+    source.break_path(first, 304, "");
+    source.poll(&mut bench, now + minutes(10), config.clone()).await;
+    assert_eq!(open(bench.open_quarantine().await), unknown);
+    source.mend();
+    source.poll(&mut bench, now + minutes(15), config).await;
+    assert_eq!(bench.open_quarantine().await, []);
+}
+
+#[tokio::test]
 async fn d_051_the_archive_fills_days_until_they_are_settled() {
     let (source, mut bench) = (Source::start().await, bench().await);
     let config = SensorCommunityConfig {

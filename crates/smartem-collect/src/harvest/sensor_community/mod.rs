@@ -81,6 +81,8 @@ const UNKNOWN_TYPES: usize = 50;
 
 const FEED: &str = "feed";
 const SENSORS: &str = "sensors";
+/// Stands for the sensor of items that do not tell theirs.
+const UNKNOWN_SENSOR: &str = "unknown";
 
 /// Sensor.Community as an input.
 pub struct SensorCommunity {
@@ -138,7 +140,7 @@ impl SensorCommunity {
     async fn poll(&self, poll: &Poll<'_>, intent: Intent) -> Result<Outcome, InputError> {
         let mut progress: FeedProgress = poll.checkpoint(FEED);
         let places = rotated(feed::places(&self.config), progress.after.as_deref());
-        let answers = self.ask(poll, &places, &progress.validators).await;
+        let mut answers = self.ask(poll, &places, &progress.validators).await;
         let is_whole = answers.failure.is_none() && answers.cut_off.is_none();
         let now = poll.run.now();
         let was_missed = progress
@@ -152,6 +154,13 @@ impl SensorCommunity {
         progress.owes_averages |= wants_averages && was_missed;
         progress.after = answers.cut_off.clone();
         progress.validators = answers.validators;
+        // An item without a sensor can have come from any of the places.
+        let unknown = bad_place(UNKNOWN_SENSOR);
+        let is_well = answers.understood == places.len()
+            && answers.found.bad.iter().all(|bad| bad.sensor.is_some());
+        if is_well && poll.open.contains(&unknown) {
+            answers.batch.understood.push(unknown);
+        }
         if answers.failure.is_none() || answers.any_success {
             self.commit(poll, intent, answers.found, answers.batch, &progress)
                 .await?;
@@ -263,6 +272,7 @@ impl SensorCommunity {
                 if poll.open.contains(place) {
                     answers.batch.understood.push(place.to_owned());
                 }
+                answers.understood += 1;
                 answers.found.take(&self.config, scope, items);
                 true
             }
@@ -394,7 +404,7 @@ impl SensorCommunity {
         for bad in &found.bad {
             let sensor = bad
                 .sensor
-                .map_or_else(|| "unknown".to_owned(), |id| id.to_string());
+                .map_or_else(|| UNKNOWN_SENSOR.to_owned(), |id| id.to_string());
             let place = bad_place(&sensor);
             let fault = Quarantine::new(QuarantineReason::MalformedRecord, bad.detail.as_str());
             counters.add_labelled("samples_skipped", "bad_item", 1);
@@ -453,6 +463,8 @@ struct Answers {
     batch: Batch,
     validators: BTreeMap<String, Validators>,
     any_success: bool,
+    /// How many bodies were read and understood.
+    understood: usize,
     /// The last place without success.
     failure: Option<InputError>,
     /// Where the poll ended before its end.
