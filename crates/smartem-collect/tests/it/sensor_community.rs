@@ -265,6 +265,9 @@ async fn boxes_that_overlap_countries_and_the_world_give_the_same() {
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
     assert_eq!(source.asked("/airrohr/v1/filter/country=NL"), 1);
+    // The other one holds averages.
+    assert_eq!(source.asked("/static/v1/data.json"), 1);
+    assert_eq!(source.asked("/static/v2/data.json"), 0);
     assert_eq!(source.asked("/airrohr/v1/sensor/"), 7);
 }
 

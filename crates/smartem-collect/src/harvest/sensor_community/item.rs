@@ -254,6 +254,16 @@ mod tests {
     }
 
     #[test]
+    fn a_time_stands_with_a_blank_or_a_t() {
+        let with_blank = sample_of(item(&bme280()).unwrap());
+        for text in ["2025-02-02T17:28:13", "2025-02-02T17:28:13Z"] {
+            let mut document = bme280();
+            document["timestamp"] = json!(text);
+            assert_eq!(sample_of(item(&document).unwrap()), with_blank, "{text}");
+        }
+    }
+
+    #[test]
     fn indoors_is_a_number_or_a_truth_value() {
         for (flag, expected) in [
             (json!(true), true),
