@@ -444,11 +444,15 @@ async fn an_item_without_a_sensor_is_set_aside_until_all_answers_are_well() {
     // Where it came from nothing comes, or nothing new.
     source.mend();
     source.break_path(first, 503, "");
-    source.poll(&mut bench, now + minutes(5), config.clone()).await;
+    source
+        .poll(&mut bench, now + minutes(5), config.clone())
+        .await;
     assert_eq!(open(bench.open_quarantine().await), unknown);
     source.mend();
     source.break_path(first, 304, "");
-    source.poll(&mut bench, now + minutes(10), config.clone()).await;
+    source
+        .poll(&mut bench, now + minutes(10), config.clone())
+        .await;
     assert_eq!(open(bench.open_quarantine().await), unknown);
     source.mend();
     source.poll(&mut bench, now + minutes(15), config).await;
@@ -554,6 +558,106 @@ async fn a_back_fill_that_is_stopped_goes_on_at_its_file() {
     assert_eq!(source.asked("/2026-11-21/"), before);
 }
 
+/// A file of a long settled day that fails in some way, and comes well later.
+async fn a_failed_file_is_asked_for_again(
+    config: impl Fn(&Source) -> SensorCommunityConfig,
+    status: u16,
+    body: &str,
+) {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let config = SensorCommunityConfig {
+        archive: true,
+        archive_from: Some("2026-11-21".parse().unwrap()),
+        hour_feed: false,
+        ..config(&source)
+    };
+    let now: Timestamp = "2026-12-06T12:00:00Z".parse().unwrap();
+    let place = "/2026-11-21/2026-11-21_sds011_sensor_5004.csv";
+    source.break_path(place, status, body);
+    let summary = source.poll(&mut bench, now, config.clone()).await;
+    assert!(summary.contains("requests_failed 1"), "{summary}");
+    let set_aside: Vec<String> = bench
+        .open_quarantine()
+        .await
+        .into_iter()
+        .map(|q| q.0)
+        .collect();
+    assert_eq!(set_aside.iter().any(|open| open == place), status == 200);
+    let archived = |bench: &Bench, day: u64| {
+        let hours = &bench.record.lock().unwrap().hours;
+        let hours = hours
+            .iter()
+            .filter(|((station, of, _), _)| station == "4931777602" && *of == day);
+        hours.count()
+    };
+    assert_eq!(archived(&bench, 20_261_121), 0);
+    // Later days went on.
+    assert_eq!(archived(&bench, 20_261_122), 24);
+    let others = source.asked("/2026-11-21/2026-11-21_sds011_sensor_5001");
+    assert_eq!(others, 1);
+
+    // It fails again, and the day stays open still.
+    source
+        .poll(&mut bench, now + minutes(7 * 60), config.clone())
+        .await;
+    assert_eq!(source.asked(place), 2);
+    source.mend();
+    source
+        .poll(&mut bench, now + minutes(14 * 60), config.clone())
+        .await;
+    assert_eq!(archived(&bench, 20_261_121), 24);
+    assert_eq!(bench.open_quarantine().await, []);
+    source
+        .poll(&mut bench, now + minutes(21 * 60), config)
+        .await;
+    assert_eq!(source.asked(place), 3);
+    // The others were settled.
+    assert_eq!(
+        source.asked("/2026-11-21/2026-11-21_sds011_sensor_5001"),
+        others
+    );
+    assert_eq!(source.asked("/2026-11-22/2026-11-22_sds011_sensor_5004"), 1);
+}
+
+#[tokio::test]
+async fn a_file_of_the_archive_that_is_refused_is_asked_for_again() {
+    for status in [400, 401, 403] {
+        a_failed_file_is_asked_for_again(Source::boxed, status, "").await;
+    }
+    a_failed_file_is_asked_for_again(Source::config, 403, "").await;
+}
+
+#[tokio::test]
+async fn a_file_of_the_archive_that_is_not_understood_is_asked_for_again() {
+    let page = "<html>maintenance</html>";
+    a_failed_file_is_asked_for_again(Source::boxed, 200, page).await;
+    a_failed_file_is_asked_for_again(Source::config, 200, page).await;
+}
+
+#[tokio::test]
+async fn a_day_whose_list_is_refused_does_not_hold_up_later_ones() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let config = SensorCommunityConfig {
+        archive: true,
+        archive_from: Some("2026-11-21".parse().unwrap()),
+        hour_feed: false,
+        ..source.config()
+    };
+    let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+    source.break_path("/2026-11-21/", 403, "");
+    let summary = source.poll(&mut bench, now, config.clone()).await;
+    assert!(summary.contains("requests_failed 1"), "{summary}");
+    let days = |bench: &Bench| -> BTreeSet<u64> {
+        let hours = &bench.record.lock().unwrap().order;
+        let archived = hours.iter().filter(|(_, s)| *s == Standing::Archive);
+        archived.map(|((_, day, _), _)| *day).collect()
+    };
+    assert_eq!(days(&bench), BTreeSet::from([20_261_122, 20_261_123]));
+    source.mend();
+    source.poll(&mut bench, now + minutes(7 * 60), config).await;
+    assert!(days(&bench).contains(&20_261_121));
+}
+
 #[tokio::test]
 async fn settings_that_hold_nothing_are_refused() {
     let source = Source::start().await;
@@ -616,7 +720,10 @@ fn settings_that_cannot_be_read_are_named_with_an_example() {
         ("sensors = [\"x\"]", ["`sensors`", "id = 5331"]),
         ("sensors = [{ number = 5 }]", ["`sensors`", "id = 5331"]),
         ("archive_from = \"soon\"", ["`archive_from`", "2026-01-31"]),
-        ("archive_from = 2026-01-31", ["`archive_from`", "\"2026-01-31\""]),
+        (
+            "archive_from = 2026-01-31",
+            ["`archive_from`", "\"2026-01-31\""],
+        ),
     ] {
         let error = read(line).unwrap_err().message().to_owned();
         assert!(words.iter().all(|word| error.contains(word)), "{error}");

@@ -190,7 +190,9 @@ fn moved(value: &Value, places: i32) -> Option<f64> {
 
 /// Whether a flag is set, as a number or as a truth value.
 fn is_set(value: &Value) -> bool {
-    value.as_bool().unwrap_or_else(|| number(value).is_some_and(|number| number > 0.0))
+    value
+        .as_bool()
+        .unwrap_or_else(|| number(value).is_some_and(|number| number > 0.0))
 }
 
 fn text_of(value: &Value) -> String {

@@ -5,6 +5,7 @@ mod config;
 mod feed;
 mod item;
 mod listing;
+mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,8 +48,8 @@ const ABOUT: About = About {
         What a missed poll has lost comes from the averages of the last hour (`hour_feed`) and from the \
         archive (`archive`): both only fill hours of which nothing measured is stored.",
     checkpoint: "The time of the last poll and the validators of its answers; of the archive the first \
-        day that is not settled, for later days when they were read, and the last file of a day that is \
-        not read to its end; the sensors seen, whose archive files are wanted.",
+        day that is not settled, for later days when they were read and which files failed, and the last \
+        file of a day that is not read to its end; the sensors seen, whose archive files are wanted.",
     example: r#"
 [process.harvester-sensor-community]
 input = "sensor-community"
@@ -106,10 +107,8 @@ impl SensorCommunity {
                      [lat_min, lon_min, lat_max, lon_max]"
                 )));
             }
-            let is_on_earth = *lat_min >= -90.0
-                && *lat_max <= 90.0
-                && *lon_min >= -180.0
-                && *lon_max <= 180.0;
+            let is_on_earth =
+                *lat_min >= -90.0 && *lat_max <= 90.0 && *lon_min >= -180.0 && *lon_max <= 180.0;
             if !is_on_earth {
                 return Err(SettingsError(format!(
                     "`boxes`: [{lat_min}, {lon_min}, {lat_max}, {lon_max}] is not on Earth; write \
