@@ -659,6 +659,34 @@ async fn a_day_whose_list_is_refused_does_not_hold_up_later_ones() {
 }
 
 #[tokio::test]
+async fn a_sensor_that_changes_its_type_is_looked_for_under_both() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let config = SensorCommunityConfig {
+        archive: true,
+        archive_from: Some("2026-11-21".parse().unwrap()),
+        hour_feed: false,
+        ..source.boxed()
+    };
+    let mut now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    for kind in ["DNMS (Laerm)", "Radiation SBM-20"] {
+        let mut items = source.world.feed(now, |sensor| sensor.id == 5001);
+        for item in items.as_array_mut().unwrap() {
+            item["sensor"]["sensor_type"]["name"] = Value::from(kind);
+        }
+        source.break_path("/airrohr/", 200, &items.to_string());
+        source.poll(&mut bench, now, config.clone()).await;
+        source.mend();
+        now += minutes(5);
+    }
+    let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    source.poll(&mut bench, now, config).await;
+    for kind in ["laerm", "radiation_sbm-20", "sds011"] {
+        let place = format!("/2026-11-21/2026-11-21_{kind}_sensor_5001.csv");
+        assert_eq!(source.asked(&place), 1, "{place}");
+    }
+}
+
+#[tokio::test]
 async fn settings_that_hold_nothing_are_refused() {
     let source = Source::start().await;
     let swapped = SensorCommunityConfig {

@@ -1,13 +1,13 @@
 //! The archive: for each day a file of each sensor, from which hours are filled that are missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
 use flate2::read::MultiGzDecoder;
 use futures::StreamExt;
+use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use jiff::SignedDuration;
 use reqwest::StatusCode;
 use smartem_etl::{Batch, InputError, Outcome};
 use smartem_model::{Quarantine, QuarantineReason};
@@ -16,6 +16,7 @@ use tracing::warn;
 
 use super::listing::{self, DayFile};
 use super::progress::{DayProgress, Progress};
+use super::seen::Seen;
 use super::{
     DOUBT_AFTER, Poll, SENSORS, STATION_TYPE, SensorCommunity, SensorCommunityConfig, below,
     checkpoint, feed,
@@ -105,22 +106,15 @@ fn is_selected(poll: &Poll<'_>, date: Date) -> bool {
 }
 
 /// Sensors whose files are wanted, with their types where those are known; `None`: all.
-fn sensors(
-    config: &SensorCommunityConfig,
-    poll: &Poll<'_>,
-) -> Option<BTreeMap<u64, Option<String>>> {
+fn sensors(config: &SensorCommunityConfig, poll: &Poll<'_>) -> Option<Seen> {
     if feed::takes_world(config) {
         return None;
     }
-    let seen: BTreeMap<u64, String> = poll.checkpoint(SENSORS);
-    let mut sensors: BTreeMap<u64, Option<String>> = seen
-        .into_iter()
-        .map(|(id, kind)| (id, Some(kind)))
-        .collect();
+    let mut sensors: Seen = poll.checkpoint(SENSORS);
     for sensor in &config.sensors {
         let known = sensors.entry(sensor.id()).or_default();
         if let super::SensorSetting::Typed { kind, .. } = sensor {
-            *known = Some(kind.clone());
+            known.add(kind);
         }
     }
     Some(sensors)
@@ -138,10 +132,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    async fn read(
-        &mut self,
-        sensors: Option<&BTreeMap<u64, Option<String>>>,
-    ) -> Result<(), InputError> {
+    async fn read(&mut self, sensors: Option<&Seen>) -> Result<(), InputError> {
         let Some(files) = self.files(sensors).await? else {
             self.day().read = Some(self.poll.run.now());
             return self.commit(&mut Taken::default()).await;
@@ -261,23 +252,18 @@ impl Reading<'_> {
     }
 
     /// The files that are wanted; `None` when the list of them could not be understood.
-    async fn files(
-        &mut self,
-        sensors: Option<&BTreeMap<u64, Option<String>>>,
-    ) -> Result<Option<Vec<DayFile>>, InputError> {
+    async fn files(&mut self, sensors: Option<&Seen>) -> Result<Option<Vec<DayFile>>, InputError> {
         let indoor = self.source.config.indoor;
         let mut files = Vec::new();
         let mut by_id = BTreeSet::new();
-        for (id, kind) in sensors.into_iter().flatten() {
-            match kind.as_deref().filter(|kind| !kind.is_empty()) {
-                Some(kind) => {
-                    files.push(listing::name(self.date, kind, *id, false));
-                    if indoor {
-                        files.push(listing::name(self.date, kind, *id, true));
-                    }
-                }
-                None => {
-                    by_id.insert(*id);
+        for (id, types) in sensors.into_iter().flatten() {
+            if types.known().next().is_none() {
+                by_id.insert(*id);
+            }
+            for kind in types.known() {
+                files.push(listing::name(self.date, kind, *id, false));
+                if indoor {
+                    files.push(listing::name(self.date, kind, *id, true));
                 }
             }
         }
@@ -290,6 +276,7 @@ impl Reading<'_> {
             files.extend(listed.filter(|file| is_wanted(file) && (indoor || !file.is_indoor)));
         }
         files.sort();
+        files.dedup();
         Ok(Some(files))
     }
 

@@ -6,6 +6,7 @@ mod feed;
 mod item;
 mod listing;
 mod progress;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,7 @@ use url::Url;
 
 pub use config::{SensorCommunityConfig, SensorSetting};
 use feed::{FeedProgress, Found, LAST_HOUR, Scope};
+use seen::Seen;
 
 use super::csv;
 use super::http::{Client, Document, FetchError, Validators};
@@ -334,12 +336,12 @@ impl SensorCommunity {
             poll.sink.take(snapshots).await?;
         }
         if self.config.archive && !feed::takes_world(&self.config) {
-            let mut known: BTreeMap<u64, String> = poll.checkpoint(SENSORS);
-            let before = known.len();
+            let mut known: Seen = poll.checkpoint(SENSORS);
+            let mut is_new = false;
             for (sensor, kind) in &found.sensors {
-                known.entry(*sensor).or_insert_with(|| kind.clone());
+                is_new |= known.entry(*sensor).or_default().add(kind);
             }
-            if known.len() > before {
+            if is_new {
                 batch.checkpoints.push(checkpoint(SENSORS, &known));
             }
         }
