@@ -2,7 +2,8 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/static/v2/data.json` | items of the last five minutes of all sensors |
+//! | `/static/v1/data.json` | items of the last five minutes of all sensors |
+//! | `/static/v2/data.json` | of each sensor one item: the averages of the last five minutes |
 //! | `/static/v2/data.1h.json` | of each sensor one item: the averages of the last hour |
 //! | `/airrohr/v1/filter/box=lat1,lon1,lat2,lon2` | items of the last five minutes within the box |
 //! | `/airrohr/v1/filter/country=NL,BE` | items of the last five minutes of these countries |
@@ -29,6 +30,9 @@ use serde_json::{Value, json};
 
 use crate::whale::Clock;
 
+/// What a feed holds.
+const FIVE_MINUTES: SignedDuration = SignedDuration::from_mins(5);
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Seconds between two items of a sensor.
 const INTERVAL: i64 = 145;
 /// From the end of a day until it is in the archive.
@@ -183,7 +187,7 @@ impl World {
     /// Items of the last five minutes of the sensors chosen: later than five minutes ago, up to now.
     pub fn feed(&self, now: Timestamp, chosen: impl Fn(&Sensor) -> bool) -> Value {
         let instant = SignedDuration::from_nanos(1);
-        let from = now - SignedDuration::from_mins(5) + instant;
+        let from = now - FIVE_MINUTES + instant;
         let mut items = Vec::new();
         for sensor in self.sensors.iter().filter(|sensor| chosen(sensor)) {
             for measurement in self.measurements(sensor, from, now + instant) {
@@ -197,10 +201,10 @@ impl World {
         items.into()
     }
 
-    /// Of each sensor one item with the averages of the hour up to now, under its newest time.
-    pub fn averages(&self, now: Timestamp) -> Value {
+    /// Of each sensor one item with the averages of so long up to now, under its newest time.
+    pub fn averages(&self, now: Timestamp, over: SignedDuration) -> Value {
         let instant = SignedDuration::from_nanos(1);
-        let from = now - SignedDuration::from_hours(1) + instant;
+        let from = now - over + instant;
         let each = self.sensors.iter().filter_map(|sensor| {
             let measurements = self.measurements(sensor, from, now + instant);
             let mut newest = measurements.last()?.clone();
@@ -357,11 +361,14 @@ async fn answer(State(served): State<Served>, request: Request) -> Response {
 /// Content type and body of a path.
 fn body(world: &World, path: &str, now: Timestamp) -> Option<(&'static str, String)> {
     const JSON: &str = "application/json";
-    if path == "/static/v2/data.json" {
+    if path == "/static/v1/data.json" {
         return Some((JSON, world.feed(now, |_| true).to_string()));
     }
+    if path == "/static/v2/data.json" {
+        return Some((JSON, world.averages(now, FIVE_MINUTES).to_string()));
+    }
     if path == "/static/v2/data.1h.json" {
-        return Some((JSON, world.averages(now).to_string()));
+        return Some((JSON, world.averages(now, HOUR).to_string()));
     }
     if let Some(query) = path.strip_prefix("/airrohr/v1/filter/") {
         return Some((JSON, filtered(world, query, now)?.to_string()));

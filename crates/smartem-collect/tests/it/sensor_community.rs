@@ -265,6 +265,9 @@ async fn boxes_that_overlap_countries_and_the_world_give_the_same() {
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
     assert_eq!(source.asked("/airrohr/v1/filter/country=NL"), 1);
+    // The other one holds averages.
+    assert_eq!(source.asked("/static/v1/data.json"), 1);
+    assert_eq!(source.asked("/static/v2/data.json"), 0);
     assert_eq!(source.asked("/airrohr/v1/sensor/"), 7);
 }
 
@@ -424,6 +427,39 @@ async fn a_bad_body_and_a_bad_item_are_set_aside_until_good_ones_come() {
 }
 
 #[tokio::test]
+async fn an_item_without_a_sensor_is_set_aside_until_all_answers_are_well() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let config = SensorCommunityConfig {
+        boxes: vec![NIJMEGEN, [51.8, 5.8, 51.95, 6.1]],
+        hour_feed: false,
+        ..source.config()
+    };
+    let now = start() + minutes(60);
+    let first = "/airrohr/v1/filter/box=51.7,";
+    source.break_path(first, 200, "[{\"id\": 1}]");
+    source.poll(&mut bench, now, config.clone()).await;
+    let open = |open: Vec<(String, _)>| open.into_iter().map(|(place, _)| place).next();
+    let unknown = Some("feed#sensor-unknown".to_owned());
+    assert_eq!(open(bench.open_quarantine().await), unknown);
+    // Where it came from nothing comes, or nothing new.
+    source.mend();
+    source.break_path(first, 503, "");
+    source
+        .poll(&mut bench, now + minutes(5), config.clone())
+        .await;
+    assert_eq!(open(bench.open_quarantine().await), unknown);
+    source.mend();
+    source.break_path(first, 304, "");
+    source
+        .poll(&mut bench, now + minutes(10), config.clone())
+        .await;
+    assert_eq!(open(bench.open_quarantine().await), unknown);
+    source.mend();
+    source.poll(&mut bench, now + minutes(15), config).await;
+    assert_eq!(bench.open_quarantine().await, []);
+}
+
+#[tokio::test]
 async fn d_051_the_archive_fills_days_until_they_are_settled() {
     let (source, mut bench) = (Source::start().await, bench().await);
     let config = SensorCommunityConfig {
@@ -522,6 +558,134 @@ async fn a_back_fill_that_is_stopped_goes_on_at_its_file() {
     assert_eq!(source.asked("/2026-11-21/"), before);
 }
 
+/// A file of a long settled day that fails in some way, and comes well later.
+async fn a_failed_file_is_asked_for_again(
+    config: impl Fn(&Source) -> SensorCommunityConfig,
+    status: u16,
+    body: &str,
+) {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let config = SensorCommunityConfig {
+        archive: true,
+        archive_from: Some("2026-11-21".parse().unwrap()),
+        hour_feed: false,
+        ..config(&source)
+    };
+    let now: Timestamp = "2026-12-06T12:00:00Z".parse().unwrap();
+    let place = "/2026-11-21/2026-11-21_sds011_sensor_5004.csv";
+    source.break_path(place, status, body);
+    let summary = source.poll(&mut bench, now, config.clone()).await;
+    assert!(summary.contains("requests_failed 1"), "{summary}");
+    let set_aside: Vec<String> = bench
+        .open_quarantine()
+        .await
+        .into_iter()
+        .map(|q| q.0)
+        .collect();
+    assert_eq!(set_aside.iter().any(|open| open == place), status == 200);
+    let archived = |bench: &Bench, day: u64| {
+        let hours = &bench.record.lock().unwrap().hours;
+        let hours = hours
+            .iter()
+            .filter(|((station, of, _), _)| station == "4931777602" && *of == day);
+        hours.count()
+    };
+    assert_eq!(archived(&bench, 20_261_121), 0);
+    // Later days went on.
+    assert_eq!(archived(&bench, 20_261_122), 24);
+    let others = source.asked("/2026-11-21/2026-11-21_sds011_sensor_5001");
+    assert_eq!(others, 1);
+
+    // It fails again, and the day stays open still.
+    source
+        .poll(&mut bench, now + minutes(7 * 60), config.clone())
+        .await;
+    assert_eq!(source.asked(place), 2);
+    source.mend();
+    source
+        .poll(&mut bench, now + minutes(14 * 60), config.clone())
+        .await;
+    assert_eq!(archived(&bench, 20_261_121), 24);
+    assert_eq!(bench.open_quarantine().await, []);
+    source
+        .poll(&mut bench, now + minutes(21 * 60), config)
+        .await;
+    assert_eq!(source.asked(place), 3);
+    // The others were settled.
+    assert_eq!(
+        source.asked("/2026-11-21/2026-11-21_sds011_sensor_5001"),
+        others
+    );
+    assert_eq!(source.asked("/2026-11-22/2026-11-22_sds011_sensor_5004"), 1);
+}
+
+#[tokio::test]
+async fn a_file_of_the_archive_that_is_refused_is_asked_for_again() {
+    for status in [400, 401, 403] {
+        a_failed_file_is_asked_for_again(Source::boxed, status, "").await;
+    }
+    a_failed_file_is_asked_for_again(Source::config, 403, "").await;
+}
+
+#[tokio::test]
+async fn a_file_of_the_archive_that_is_not_understood_is_asked_for_again() {
+    let page = "<html>maintenance</html>";
+    a_failed_file_is_asked_for_again(Source::boxed, 200, page).await;
+    a_failed_file_is_asked_for_again(Source::config, 200, page).await;
+}
+
+#[tokio::test]
+async fn a_day_whose_list_is_refused_does_not_hold_up_later_ones() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let config = SensorCommunityConfig {
+        archive: true,
+        archive_from: Some("2026-11-21".parse().unwrap()),
+        hour_feed: false,
+        ..source.config()
+    };
+    let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+    source.break_path("/2026-11-21/", 403, "");
+    let summary = source.poll(&mut bench, now, config.clone()).await;
+    assert!(summary.contains("requests_failed 1"), "{summary}");
+    let days = |bench: &Bench| -> BTreeSet<u64> {
+        let hours = &bench.record.lock().unwrap().order;
+        let archived = hours.iter().filter(|(_, s)| *s == Standing::Archive);
+        archived.map(|((_, day, _), _)| *day).collect()
+    };
+    assert_eq!(days(&bench), BTreeSet::from([20_261_122, 20_261_123]));
+    source.mend();
+    source.poll(&mut bench, now + minutes(7 * 60), config).await;
+    assert!(days(&bench).contains(&20_261_121));
+}
+
+#[tokio::test]
+async fn a_sensor_that_changes_its_type_is_looked_for_under_both() {
+    let (source, mut bench) = (Source::start().await, bench().await);
+    let config = SensorCommunityConfig {
+        archive: true,
+        archive_from: Some("2026-11-21".parse().unwrap()),
+        hour_feed: false,
+        ..source.boxed()
+    };
+    let mut now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    for kind in ["DNMS (Laerm)", "Radiation SBM-20"] {
+        let mut items = source.world.feed(now, |sensor| sensor.id == 5001);
+        for item in items.as_array_mut().unwrap() {
+            item["sensor"]["sensor_type"]["name"] = Value::from(kind);
+        }
+        source.break_path("/airrohr/", 200, &items.to_string());
+        source.poll(&mut bench, now, config.clone()).await;
+        source.mend();
+        now += minutes(5);
+    }
+    let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    source.poll(&mut bench, now, config).await;
+    for kind in ["laerm", "radiation_sbm-20", "sds011"] {
+        let place = format!("/2026-11-21/2026-11-21_{kind}_sensor_5001.csv");
+        assert_eq!(source.asked(&place), 1, "{place}");
+    }
+}
+
 #[tokio::test]
 async fn settings_that_hold_nothing_are_refused() {
     let source = Source::start().await;
@@ -547,4 +711,54 @@ async fn settings_that_hold_nothing_are_refused() {
             .to_string()
             .contains("NL")
     );
+}
+
+#[tokio::test]
+async fn boxes_that_are_not_on_earth_are_refused() {
+    let source = Source::start().await;
+    for (area, word) in [
+        ([51.7, 5.6, 91.0, 6.0], "-90 to 90"),
+        ([-90.5, 5.6, 51.9, 6.0], "-90 to 90"),
+        ([51.7, 5.6, 51.9, 180.5], "-180 to 180"),
+        ([51.7, f64::NEG_INFINITY, 51.9, 6.0], "-180 to 180"),
+        ([f64::NAN, 5.6, 51.9, 6.0], "lat_min"),
+        ([51.7, 5.6, 51.9, f64::NAN], "lat_min"),
+    ] {
+        let config = SensorCommunityConfig {
+            boxes: vec![area],
+            ..source.config()
+        };
+        let error = SensorCommunity::new(config).err().unwrap().to_string();
+        assert!(error.contains(word), "{area:?}: {error}");
+    }
+    let world = SensorCommunityConfig {
+        boxes: vec![[-90.0, -180.0, 90.0, 180.0]],
+        ..source.config()
+    };
+    assert!(SensorCommunity::new(world).is_ok());
+}
+
+#[test]
+fn settings_that_cannot_be_read_are_named_with_an_example() {
+    let read = |line: &str| {
+        let text = format!("name = \"test\"\n{line}");
+        toml::from_str::<SensorCommunityConfig>(&text)
+    };
+    for (line, words) in [
+        ("sensors = [\"x\"]", ["`sensors`", "id = 5331"]),
+        ("sensors = [{ number = 5 }]", ["`sensors`", "id = 5331"]),
+        ("archive_from = \"soon\"", ["`archive_from`", "2026-01-31"]),
+        (
+            "archive_from = 2026-01-31",
+            ["`archive_from`", "\"2026-01-31\""],
+        ),
+    ] {
+        let error = read(line).unwrap_err().message().to_owned();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+    let good = "archive_from = \"2026-01-31\"\nsensors = [5331, { id = 1, type = \"SDS011\" }]";
+    let good = read(good).unwrap();
+    assert_eq!(good.archive_from, Some("2026-01-31".parse().unwrap()));
+    assert_eq!(good.sensors.len(), 2);
+    assert_eq!(read("").unwrap().archive_from, None);
 }

@@ -1,21 +1,22 @@
 //! The archive: for each day a file of each sensor, from which hours are filled that are missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
 use flate2::read::MultiGzDecoder;
 use futures::StreamExt;
+use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
-use serde::{Deserialize, Serialize};
 use smartem_etl::{Batch, InputError, Outcome};
 use smartem_model::{Quarantine, QuarantineReason};
 use smartem_store::{ReceivedRecord, Standing};
 use tracing::warn;
 
 use super::listing::{self, DayFile};
+use super::progress::{DayProgress, Progress};
+use super::seen::Seen;
 use super::{
     DOUBT_AFTER, Poll, SENSORS, STATION_TYPE, SensorCommunity, SensorCommunityConfig, below,
     checkpoint, feed,
@@ -30,44 +31,6 @@ const HOURS: usize = 100;
 /// A day that has not appeared so long after it could have settled never will.
 const NEVER_COMES: SignedDuration = SignedDuration::from_hours(7 * 24);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-
-/// How far the archive was read.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default)]
-struct Progress {
-    /// The first day that was asked for.
-    from: Option<Date>,
-    /// All days from there to before this one are settled.
-    next: Option<Date>,
-    /// Days from there on that were read before.
-    days: BTreeMap<Date, DayProgress>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default)]
-struct DayProgress {
-    /// When files of this day were found for the first time.
-    appeared: Option<Timestamp>,
-    /// When it was read to its end.
-    read: Option<Timestamp>,
-    /// The last file that is taken of a reading that has not come to its end.
-    after: Option<String>,
-    /// Nothing more is expected.
-    settled: bool,
-}
-
-impl Progress {
-    /// Moves over the settled days at the beginning.
-    fn advance(&mut self) {
-        while let Some(next) = self.next {
-            if !self.days.get(&next).is_some_and(|day| day.settled) {
-                return;
-            }
-            self.days.remove(&next);
-            self.next = next.tomorrow().ok();
-        }
-    }
-}
 
 /// Reads all days that are over and not settled, the oldest first.
 pub(super) async fn fill(source: &SensorCommunity, poll: &Poll<'_>) -> Result<Outcome, InputError> {
@@ -105,7 +68,7 @@ pub(super) async fn fill(source: &SensorCommunity, poll: &Poll<'_>) -> Result<Ou
         let is_recent = known
             .and_then(|known| known.read)
             .is_some_and(|read| now.duration_since(read) < source.config.archive_again);
-        if known.is_some_and(|known| known.settled) || is_recent || !is_selected(poll, date) {
+        if known.is_some_and(DayProgress::is_done) || is_recent || !is_selected(poll, date) {
             continue;
         }
         let mut reading = Reading {
@@ -143,22 +106,15 @@ fn is_selected(poll: &Poll<'_>, date: Date) -> bool {
 }
 
 /// Sensors whose files are wanted, with their types where those are known; `None`: all.
-fn sensors(
-    config: &SensorCommunityConfig,
-    poll: &Poll<'_>,
-) -> Option<BTreeMap<u64, Option<String>>> {
+fn sensors(config: &SensorCommunityConfig, poll: &Poll<'_>) -> Option<Seen> {
     if feed::takes_world(config) {
         return None;
     }
-    let seen: BTreeMap<u64, String> = poll.checkpoint(SENSORS);
-    let mut sensors: BTreeMap<u64, Option<String>> = seen
-        .into_iter()
-        .map(|(id, kind)| (id, Some(kind)))
-        .collect();
+    let mut sensors: Seen = poll.checkpoint(SENSORS);
     for sensor in &config.sensors {
         let known = sensors.entry(sensor.id()).or_default();
         if let super::SensorSetting::Typed { kind, .. } = sensor {
-            *known = Some(kind.clone());
+            known.add(kind);
         }
     }
     Some(sensors)
@@ -176,17 +132,12 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    async fn read(
-        &mut self,
-        sensors: Option<&BTreeMap<u64, Option<String>>>,
-    ) -> Result<(), InputError> {
-        let Some(mut files) = self.files(sensors).await? else {
-            return Ok(());
+    async fn read(&mut self, sensors: Option<&Seen>) -> Result<(), InputError> {
+        let Some(files) = self.files(sensors).await? else {
+            self.day().read = Some(self.poll.run.now());
+            return self.commit(&mut Taken::default()).await;
         };
-        if let Some(after) = &self.day().after {
-            let after = after.clone();
-            files.retain(|file| file.name > after);
-        }
+        let files = self.day().begin(files);
         let place = format!("/{}/", self.date);
         let (source, run) = (self.source, self.poll.run);
         let (date, today) = (self.date, self.today);
@@ -197,9 +148,13 @@ impl Reading<'_> {
                     &source.config.archive_url,
                     &format!("{folder}{}", file.name),
                 )?;
-                answer = source.client.get(run, &url).await;
-                if !matches!(answer, Err(FetchError::Refused(_))) {
-                    break;
+                match source.client.get(run, &url).await {
+                    Err(FetchError::Refused(StatusCode::NOT_FOUND)) => {}
+                    Err(FetchError::Refused(status)) => answer = Err(FetchError::Refused(status)),
+                    other => {
+                        answer = other;
+                        break;
+                    }
                 }
             }
             Ok((file, answer))
@@ -213,11 +168,23 @@ impl Reading<'_> {
             match answer {
                 Ok(body) => {
                     silent = 0;
-                    self.appear();
-                    self.take(&format!("{place}{}", file.name), body, &mut taken)
-                        .await?;
+                    match self.take(&place, &file, body, &mut taken).await? {
+                        Ok(()) => {
+                            self.appear();
+                            self.day().succeed(&file.name);
+                        }
+                        Err(error) => self.fail(&file, &error),
+                    }
                 }
-                Err(FetchError::Refused(_)) => silent = 0,
+                Err(FetchError::Refused(StatusCode::NOT_FOUND)) => {
+                    silent = 0;
+                    self.day().succeed(&file.name);
+                }
+                // Asked for again with the day, which does not hold up later ones.
+                Err(error @ (FetchError::Refused(_) | FetchError::TooLarge(_))) => {
+                    silent = 0;
+                    self.fail(&file, &error);
+                }
                 Err(FetchError::Interrupted) => {
                     self.commit(&mut taken).await?;
                     return Err(InputError::Interrupted);
@@ -251,6 +218,17 @@ impl Reading<'_> {
         self.progress.days.entry(self.date).or_default()
     }
 
+    /// Notes a file that was answered, but not with what it holds.
+    fn fail(&mut self, file: &DayFile, error: &dyn std::error::Error) {
+        let source = &self.source.origin.source;
+        warn!(%source, file = file.name, %error, "file of the archive without success");
+        self.poll.run.counters.add("requests_failed", 1);
+        // What comes behind a file without an answer is read again anyhow.
+        if self.is_whole {
+            self.day().fail(&file.name);
+        }
+    }
+
     fn appear(&mut self) {
         let now = self.poll.run.now();
         self.day().appeared.get_or_insert(now);
@@ -265,34 +243,27 @@ impl Reading<'_> {
             .map(|start| start + DAY);
         let age = end.map_or(SignedDuration::ZERO, |end| now.duration_since(end));
         let day = self.day();
-        day.after = None;
-        day.read = Some(now);
         let is_old = day.appeared.is_some_and(|appeared| {
             // A day appears on the day after it.
             now.duration_since(appeared) >= settle || age >= settle + DAY
         });
-        day.settled = is_old || age >= settle + NEVER_COMES;
+        day.end(now, is_old || age >= settle + NEVER_COMES);
         self.progress.advance();
     }
 
     /// The files that are wanted; `None` when the list of them could not be understood.
-    async fn files(
-        &mut self,
-        sensors: Option<&BTreeMap<u64, Option<String>>>,
-    ) -> Result<Option<Vec<DayFile>>, InputError> {
+    async fn files(&mut self, sensors: Option<&Seen>) -> Result<Option<Vec<DayFile>>, InputError> {
         let indoor = self.source.config.indoor;
         let mut files = Vec::new();
         let mut by_id = BTreeSet::new();
-        for (id, kind) in sensors.into_iter().flatten() {
-            match kind.as_deref().filter(|kind| !kind.is_empty()) {
-                Some(kind) => {
-                    files.push(listing::name(self.date, kind, *id, false));
-                    if indoor {
-                        files.push(listing::name(self.date, kind, *id, true));
-                    }
-                }
-                None => {
-                    by_id.insert(*id);
+        for (id, types) in sensors.into_iter().flatten() {
+            if types.known().next().is_none() {
+                by_id.insert(*id);
+            }
+            for kind in types.known() {
+                files.push(listing::name(self.date, kind, *id, false));
+                if indoor {
+                    files.push(listing::name(self.date, kind, *id, true));
                 }
             }
         }
@@ -305,6 +276,7 @@ impl Reading<'_> {
             files.extend(listed.filter(|file| is_wanted(file) && (indoor || !file.is_indoor)));
         }
         files.sort();
+        files.dedup();
         Ok(Some(files))
     }
 
@@ -318,6 +290,12 @@ impl Reading<'_> {
             let page = match self.source.client.get(self.poll.run, &url).await {
                 Ok(page) => page,
                 Err(FetchError::Refused(StatusCode::NOT_FOUND)) => continue,
+                Err(error @ (FetchError::Refused(_) | FetchError::TooLarge(_))) => {
+                    let source = &self.source.origin.source;
+                    warn!(%source, place, %error, "list of files of the archive without success");
+                    self.poll.run.counters.add("requests_failed", 1);
+                    return Ok(None);
+                }
                 Err(error) => return Err(error.at(place)),
             };
             let listed = listing::files(&page, self.date);
@@ -338,23 +316,31 @@ impl Reading<'_> {
         Ok(Some(Vec::new()))
     }
 
-    async fn take(&self, place: &str, body: Vec<u8>, taken: &mut Taken) -> Result<(), InputError> {
+    /// Takes the rows of a file, or sets the file aside and says why.
+    async fn take(
+        &self,
+        folder: &str,
+        file: &DayFile,
+        body: Vec<u8>,
+        taken: &mut Taken,
+    ) -> Result<Result<(), TableError>, InputError> {
+        let place = format!("{folder}{}", file.name);
         let format = self.source.archive_format.clone();
-        let name = place.to_owned();
+        let name = place.clone();
         let task = tokio::task::spawn_blocking(move || {
             let file = read_file(&format, &name, &body);
             (file, body)
         });
         let (file, body) = task.await.map_err(|error| InputError::Unreachable {
-            place: place.to_owned(),
+            place: place.clone(),
             problem: error.to_string(),
         })?;
         let file = match file {
             Ok(file) => file,
             Err(error) => {
                 let fault = Quarantine::new(QuarantineReason::MalformedRecord, error.to_string());
-                taken.batch.set_aside(fault, place, None, body);
-                return Ok(());
+                taken.batch.set_aside(fault, &place, None, body);
+                return Ok(Err(error));
             }
         };
         let counters = &self.poll.run.counters;
@@ -369,14 +355,14 @@ impl Reading<'_> {
             bad.insert(place);
         }
         // The file as a whole, and rows that are well now.
-        let open = self.poll.open.range(place.to_owned()..);
-        let mine = open.take_while(|open| open.starts_with(place));
+        let open = self.poll.open.range(place.clone()..);
+        let mine = open.take_while(|open| open.starts_with(&place));
         let well = mine.filter(|open| !bad.contains(*open)).cloned();
         taken.batch.understood.extend(well);
         for (station, sample) in file.samples {
             taken.hours.add(station, sample);
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Commits what was taken, and how far the day is.

@@ -1,7 +1,8 @@
 use jiff::SignedDuration;
 use jiff::civil::Date;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 use crate::harvest::http::Politeness;
@@ -46,7 +47,7 @@ pub struct SensorCommunityConfig {
     #[schemars(with = "String")]
     pub archive_url: Url,
     /// The first day to be filled; the day before the first run when it is not given.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "archive_from")]
     #[schemars(with = "Option<String>")]
     pub archive_from: Option<Date>,
     /// A day is read again until so long after it appeared in the archive.
@@ -64,7 +65,11 @@ pub struct SensorCommunityConfig {
 
 /// A sensor to be read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "`sensors` holds what is no sensor; write numbers such as `5331`, or \
+                 `{ id = 5331, type = \"SDS011\" }`"
+)]
 pub enum SensorSetting {
     /// Its number.
     Id(u64),
@@ -103,6 +108,17 @@ fn archive_url() -> Url {
 
 fn yes() -> bool {
     true
+}
+
+fn archive_from<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Date>, D::Error> {
+    let text = Option::<String>::deserialize(value);
+    let day = text.ok().and_then(|text| {
+        let day = text.map(|text| text.trim().parse::<Date>());
+        day.transpose().ok()
+    });
+    day.ok_or_else(|| {
+        D::Error::custom("`archive_from` is no day; write it as text, such as `\"2026-01-31\"`")
+    })
 }
 
 fn archive_settle() -> SignedDuration {

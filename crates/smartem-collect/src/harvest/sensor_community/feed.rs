@@ -10,8 +10,8 @@ use super::item::{BadItem, Item};
 use crate::harvest::http::Validators;
 use crate::harvest::samples::{Hours, Newest};
 
-/// All measurements of the last five minutes.
-const FIVE_MINUTES: &str = "/static/v2/data.json";
+/// All measurements of the last five minutes; below `v2` it would be the average of each sensor.
+const FIVE_MINUTES: &str = "/static/v1/data.json";
 /// Of each sensor the average of the last hour.
 pub(super) const LAST_HOUR: &str = "/static/v2/data.1h.json";
 

@@ -111,7 +111,7 @@ fn item(document: &Value) -> Result<Item, String> {
         sensor,
         sensor_type,
         country: text_of(&place["country"]),
-        is_indoor: number(&place["indoor"]).is_some_and(|indoor| indoor > 0.0),
+        is_indoor: is_set(&place["indoor"]),
         position: number(&place["latitude"]).zip(number(&place["longitude"])),
         sample,
         skipped: read.skipped,
@@ -188,6 +188,13 @@ fn moved(value: &Value, places: i32) -> Option<f64> {
     }
 }
 
+/// Whether a flag is set, as a number or as a truth value.
+fn is_set(value: &Value) -> bool {
+    value
+        .as_bool()
+        .unwrap_or_else(|| number(value).is_some_and(|number| number > 0.0))
+}
+
 fn text_of(value: &Value) -> String {
     value.as_str().unwrap_or_default().trim().to_owned()
 }
@@ -246,6 +253,32 @@ mod tests {
     #[test]
     fn an_item_of_a_large_location_keeps_its_whole_id() {
         assert_eq!(item(&bme280()).unwrap().station.as_str(), "4931777629");
+    }
+
+    #[test]
+    fn a_time_stands_with_a_blank_or_a_t() {
+        let with_blank = sample_of(item(&bme280()).unwrap());
+        for text in ["2025-02-02T17:28:13", "2025-02-02T17:28:13Z"] {
+            let mut document = bme280();
+            document["timestamp"] = json!(text);
+            assert_eq!(sample_of(item(&document).unwrap()), with_blank, "{text}");
+        }
+    }
+
+    #[test]
+    fn indoors_is_a_number_or_a_truth_value() {
+        for (flag, expected) in [
+            (json!(true), true),
+            (json!(1), true),
+            (json!("1"), true),
+            (json!(false), false),
+            (json!(0), false),
+            (Value::Null, false),
+        ] {
+            let mut document = bme280();
+            document["location"]["indoor"] = flag.clone();
+            assert_eq!(item(&document).unwrap().is_indoor, expected, "{flag}");
+        }
     }
 
     #[test]

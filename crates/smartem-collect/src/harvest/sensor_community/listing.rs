@@ -23,12 +23,23 @@ pub(super) fn folders(day: Date, today: Date) -> Vec<String> {
 /// The name of the file of a sensor of a type.
 pub(super) fn name(day: Date, kind: &str, sensor: u64, is_indoor: bool) -> DayFile {
     let place = if is_indoor { "_indoor" } else { "" };
-    let kind = kind.to_lowercase();
+    let kind = in_name(kind);
     DayFile {
         name: format!("{day}_{kind}_sensor_{sensor}{place}.csv"),
         sensor,
         is_indoor,
     }
+}
+
+/// A type as it stands in names: `Radiation SBM-20` as `radiation_sbm-20`, and `DNMS (Laerm)` by
+/// what is in its brackets, as `laerm`.
+fn in_name(kind: &str) -> String {
+    let kind = kind.to_lowercase();
+    let bracketed = kind
+        .split_once('(')
+        .map(|(_, inner)| inner.replace(')', " "));
+    let kind = bracketed.unwrap_or(kind);
+    kind.split_whitespace().collect::<Vec<_>>().join("_")
 }
 
 /// The files of a day that a listing links to, in order of their names.
@@ -88,6 +99,22 @@ mod tests {
             name(day, "SDS011", 7789, false).name,
             "2018-11-01_sds011_sensor_7789.csv"
         );
+    }
+
+    #[test]
+    fn names_hold_no_blanks_and_no_brackets() {
+        let day = Date::constant(2026, 11, 1);
+        for (kind, expected) in [
+            ("DNMS (Laerm)", "2026-11-01_laerm_sensor_5.csv"),
+            ("Laerm", "2026-11-01_laerm_sensor_5.csv"),
+            (
+                "Radiation SBM-20",
+                "2026-11-01_radiation_sbm-20_sensor_5.csv",
+            ),
+            ("Radiation Si22G", "2026-11-01_radiation_si22g_sensor_5.csv"),
+        ] {
+            assert_eq!(name(day, kind, 5, false).name, expected);
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod config;
 mod feed;
 mod item;
 mod listing;
+mod progress;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +27,7 @@ use url::Url;
 
 pub use config::{SensorCommunityConfig, SensorSetting};
 use feed::{FeedProgress, Found, LAST_HOUR, Scope};
+use seen::Seen;
 
 use super::csv;
 use super::http::{Client, Document, FetchError, Validators};
@@ -47,8 +50,8 @@ const ABOUT: About = About {
         What a missed poll has lost comes from the averages of the last hour (`hour_feed`) and from the \
         archive (`archive`): both only fill hours of which nothing measured is stored.",
     checkpoint: "The time of the last poll and the validators of its answers; of the archive the first \
-        day that is not settled, for later days when they were read, and the last file of a day that is \
-        not read to its end; the sensors seen, whose archive files are wanted.",
+        day that is not settled, for later days when they were read and which files failed, and the last \
+        file of a day that is not read to its end; the sensors seen, whose archive files are wanted.",
     example: r#"
 [process.harvester-sensor-community]
 input = "sensor-community"
@@ -81,6 +84,8 @@ const UNKNOWN_TYPES: usize = 50;
 
 const FEED: &str = "feed";
 const SENSORS: &str = "sensors";
+/// Stands for the sensor of items that do not tell theirs.
+const UNKNOWN_SENSOR: &str = "unknown";
 
 /// Sensor.Community as an input.
 pub struct SensorCommunity {
@@ -97,10 +102,20 @@ impl SensorCommunity {
     /// When a setting makes no sense.
     pub fn new(config: SensorCommunityConfig) -> Result<Self, SettingsError> {
         for [lat_min, lon_min, lat_max, lon_max] in &config.boxes {
-            if lat_min >= lat_max || lon_min >= lon_max {
+            // What is not a number is smaller than nothing.
+            if !(lat_min < lat_max && lon_min < lon_max) {
                 return Err(SettingsError(format!(
                     "`boxes`: [{lat_min}, {lon_min}, {lat_max}, {lon_max}] holds nothing; write \
                      [lat_min, lon_min, lat_max, lon_max]"
+                )));
+            }
+            let is_on_earth =
+                *lat_min >= -90.0 && *lat_max <= 90.0 && *lon_min >= -180.0 && *lon_max <= 180.0;
+            if !is_on_earth {
+                return Err(SettingsError(format!(
+                    "`boxes`: [{lat_min}, {lon_min}, {lat_max}, {lon_max}] is not on Earth; write \
+                     [lat_min, lon_min, lat_max, lon_max] with latitudes from -90 to 90 and \
+                     longitudes from -180 to 180, such as [51.7, 5.6, 51.9, 6.0]"
                 )));
             }
         }
@@ -126,7 +141,7 @@ impl SensorCommunity {
     async fn poll(&self, poll: &Poll<'_>, intent: Intent) -> Result<Outcome, InputError> {
         let mut progress: FeedProgress = poll.checkpoint(FEED);
         let places = rotated(feed::places(&self.config), progress.after.as_deref());
-        let answers = self.ask(poll, &places, &progress.validators).await;
+        let mut answers = self.ask(poll, &places, &progress.validators).await;
         let is_whole = answers.failure.is_none() && answers.cut_off.is_none();
         let now = poll.run.now();
         let was_missed = progress
@@ -140,6 +155,13 @@ impl SensorCommunity {
         progress.owes_averages |= wants_averages && was_missed;
         progress.after = answers.cut_off.clone();
         progress.validators = answers.validators;
+        // An item without a sensor can have come from any of the places.
+        let unknown = bad_place(UNKNOWN_SENSOR);
+        let is_well = answers.understood == places.len()
+            && answers.found.bad.iter().all(|bad| bad.sensor.is_some());
+        if is_well && poll.open.contains(&unknown) {
+            answers.batch.understood.push(unknown);
+        }
         if answers.failure.is_none() || answers.any_success {
             self.commit(poll, intent, answers.found, answers.batch, &progress)
                 .await?;
@@ -251,6 +273,7 @@ impl SensorCommunity {
                 if poll.open.contains(place) {
                     answers.batch.understood.push(place.to_owned());
                 }
+                answers.understood += 1;
                 answers.found.take(&self.config, scope, items);
                 true
             }
@@ -313,12 +336,12 @@ impl SensorCommunity {
             poll.sink.take(snapshots).await?;
         }
         if self.config.archive && !feed::takes_world(&self.config) {
-            let mut known: BTreeMap<u64, String> = poll.checkpoint(SENSORS);
-            let before = known.len();
+            let mut known: Seen = poll.checkpoint(SENSORS);
+            let mut is_new = false;
             for (sensor, kind) in &found.sensors {
-                known.entry(*sensor).or_insert_with(|| kind.clone());
+                is_new |= known.entry(*sensor).or_default().add(kind);
             }
-            if known.len() > before {
+            if is_new {
                 batch.checkpoints.push(checkpoint(SENSORS, &known));
             }
         }
@@ -382,7 +405,7 @@ impl SensorCommunity {
         for bad in &found.bad {
             let sensor = bad
                 .sensor
-                .map_or_else(|| "unknown".to_owned(), |id| id.to_string());
+                .map_or_else(|| UNKNOWN_SENSOR.to_owned(), |id| id.to_string());
             let place = bad_place(&sensor);
             let fault = Quarantine::new(QuarantineReason::MalformedRecord, bad.detail.as_str());
             counters.add_labelled("samples_skipped", "bad_item", 1);
@@ -441,6 +464,8 @@ struct Answers {
     batch: Batch,
     validators: BTreeMap<String, Validators>,
     any_success: bool,
+    /// How many bodies were read and understood.
+    understood: usize,
     /// The last place without success.
     failure: Option<InputError>,
     /// Where the poll ended before its end.
