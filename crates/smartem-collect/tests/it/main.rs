@@ -10,5 +10,6 @@ mod recorder;
 mod remote;
 mod sensor_community;
 mod sensorthings;
+mod stale;
 mod timeseries;
 mod whale;

@@ -16,7 +16,7 @@ use smartem_model::{Hour, Quarantine, StationId};
 use smartem_store::Standing;
 use tracing::warn;
 
-use plan::{Edges, Progress, Visit, settled_of};
+use plan::{Edges, Progress, Visit};
 pub(crate) use plan::{Series, Station, Wanted, station_of};
 use records::push_hours;
 pub(crate) use records::{Reading, number, put_value, resolve_entries, snapshot};
@@ -56,6 +56,14 @@ pub(crate) trait SeriesSource: Sync {
         hours: Range<Hour>,
     ) -> Result<Vec<Reading>, SeriesError>;
 
+    /// Whether a series may have values in these hours, which may be many, with one small request.
+    async fn may_have(
+        &self,
+        run: &Run,
+        series: &Series<Self::Ask>,
+        hours: Range<Hour>,
+    ) -> Result<bool, SeriesError>;
+
     /// The place of [`SeriesError::NotUnderstood`] for this series: resolved when it is read well.
     fn place(&self, series: &Series<Self::Ask>) -> String;
 
@@ -82,27 +90,17 @@ pub(crate) async fn harvest<Source: SeriesSource>(
     let checkpoints = store
         .checkpoints(&run.process, &source.origin().source)
         .await?;
-    let settled = |series: &Series<Source::Ask>| {
+    let progress = |series: &Series<Source::Ask>| {
         // A replay begins at the beginning and leaves the checkpoints as they are.
-        let known = checkpoints
-            .get(&series.key)
-            .filter(|_| run.replay.is_none())
-            .and_then(settled_of);
+        let position = checkpoints.get(&series.key);
+        let position = position.filter(|_| run.replay.is_none());
         let first = series.first.unwrap_or(edges.since).max(edges.since);
-        known.unwrap_or(first)
+        Progress::resume(series.clone(), position, first)
     };
     let mut visits: Vec<Visit<Source::Ask>> = stations
         .into_iter()
         .map(|station| Visit {
-            series: station
-                .series
-                .iter()
-                .map(|series| Progress {
-                    settled: settled(series),
-                    series: series.clone(),
-                    has_failed: false,
-                })
-                .collect(),
+            series: station.series.iter().map(progress).collect(),
             station,
             next: None,
         })
@@ -181,6 +179,10 @@ impl<Source: SeriesSource> Walk<'_, Source> {
             visit.next = Some(hours.end);
             return Ok(Step::Read);
         }
+        self.ask_the_doubtful(visit, hours.start).await?;
+        let Some(hours) = visit.plan(self.edges) else {
+            return Ok(Step::Read);
+        };
         let mut found = Batch::default();
         let window = self.ask(visit, &hours, &mut found).await?;
         if window.failed.is_empty() {
@@ -208,6 +210,32 @@ impl<Source: SeriesSource> Walk<'_, Source> {
         self.run.replay.is_none() || self.run.replays(station, hour)
     }
 
+    /// Asks whether series that seem to have ended have really nothing from this hour on.
+    async fn ask_the_doubtful(
+        &self,
+        visit: &mut Visit<Source::Ask>,
+        from: Hour,
+    ) -> Result<(), InputError> {
+        let asked = visit.series.iter().enumerate().filter_map(|(i, progress)| {
+            let hours = progress.doubtful(from, self.edges)?;
+            let (source, run, series) = (self.source, self.run, &progress.series);
+            Some(async move { (i, hours.clone(), source.may_have(run, series, hours).await) })
+        });
+        let answers = futures::future::join_all(asked).await;
+        for (i, hours, answer) in answers {
+            match answer {
+                Ok(false) => visit.series[i].silent = Some(hours),
+                Err(SeriesError::Fetch {
+                    error: FetchError::Interrupted,
+                    ..
+                }) => return Err(InputError::Interrupted),
+                // What is wrong with it shows when it is read.
+                Ok(true) | Err(_) => visit.series[i].is_misled = true,
+            }
+        }
+        Ok(())
+    }
+
     /// Asks all series of a station for these hours.
     async fn ask(
         &self,
@@ -218,6 +246,7 @@ impl<Source: SeriesSource> Walk<'_, Source> {
         let station = &visit.station;
         let asked: Vec<usize> = (0..visit.series.len())
             .filter(|i| visit.series[*i].may_have(hours))
+            .filter(|_| !Visit::<Source::Ask>::is_silent(hours, self.edges))
             .collect();
         let answers = asked.iter().map(|i| {
             let series = &visit.series[*i].series;

@@ -139,17 +139,10 @@ impl Api {
         sensor: &str,
         (from, to): (Hour, Hour),
     ) -> Result<Vec<Measured>, ApiError> {
-        let place = Self::data_place(id, sensor);
         let mut all = Vec::new();
         let mut spans = vec![(from.period().start, to.period().start)];
         while let Some((from, to)) = spans.pop() {
-            let query = [
-                ("from-date", from.to_string()),
-                ("to-date", to.to_string()),
-                ("format", "json".to_owned()),
-            ];
-            let body = self.get(run, &place, &query).await?;
-            let values = values(&body).map_err(|detail| not_understood(&detail, body))?;
+            let values = self.some_values(run, id, sensor, (from, to)).await?;
             let length = to.duration_since(from);
             if values.len() < MOST_VALUES || length.as_secs() < 2 {
                 all.extend(values);
@@ -159,6 +152,23 @@ impl Api {
             }
         }
         Ok(all)
+    }
+
+    /// As many values of a sensor between two times as one answer holds.
+    pub(super) async fn some_values(
+        &self,
+        run: &Run,
+        id: &str,
+        sensor: &str,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<Vec<Measured>, ApiError> {
+        let query = [
+            ("from-date", from.to_string()),
+            ("to-date", to.to_string()),
+            ("format", "json".to_owned()),
+        ];
+        let body = self.get(run, &Self::data_place(id, sensor), &query).await?;
+        values(&body).map_err(|detail| not_understood(&detail, body))
     }
 
     async fn get(

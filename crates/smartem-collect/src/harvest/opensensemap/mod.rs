@@ -47,8 +47,9 @@ const ABOUT: About = About {
         request.\n\n\
         A large `bbox` without `since` asks for years of values of many boxes: give `since`.",
     checkpoint: "For each sensor, by the ids of box and sensor, the first hour that is not settled. An \
-        hour is settled when it was read and lies more than `late` back, and, where the newest value of \
-        the sensor is told, when there are values after it.",
+        hour is settled when it was read and lies more than `late` back. Where nothing was found before \
+        it, the position also tells since when (`quiet`) and which `newest` value the API told: when \
+        that changes, the silence is read once more.",
     example: r#"
 [process.harvester-opensensemap]
 input = "opensensemap"
@@ -76,6 +77,9 @@ pub fn kind() -> Kind<Box<dyn Input>> {
         Ok(Box::new(input))
     })
 }
+
+/// Asked about at once where there is probably nothing: the API once refused a longer time.
+const HOURS_OF_A_MONTH: i64 = 31 * 24;
 
 /// Newest values committed together.
 const SNAPSHOT_BATCH: usize = 50;
@@ -235,6 +239,7 @@ impl OpenSenseMap {
             late: self.config.late,
             since: self.config.since,
             window: self.config.request_hours.max(1).into(),
+            widest: HOURS_OF_A_MONTH,
         }
     }
 
@@ -316,6 +321,18 @@ fn reading(ask: &Ask, measured: Measured) -> Option<Reading> {
     })
 }
 
+/// Why the values of a sensor are not there.
+fn not_read(place: String, hours: &Range<Hour>, error: ApiError) -> SeriesError {
+    match error {
+        ApiError::Fetch(error) => SeriesError::Fetch { place, error },
+        ApiError::NotUnderstood { detail, body } => {
+            let detail = format!("values from {} on: {detail}", hours.start.period().start);
+            let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+            SeriesError::NotUnderstood { place, fault, body }
+        }
+    }
+}
+
 #[async_trait]
 impl SeriesSource for OpenSenseMap {
     type Ask = Ask;
@@ -349,16 +366,26 @@ impl SeriesSource for OpenSenseMap {
                     .add_labelled("samples_skipped", "not_a_number", skipped as u64);
                 Ok(readings)
             }
-            Err(ApiError::Fetch(error)) => Err(SeriesError::Fetch { place, error }),
-            Err(ApiError::NotUnderstood { detail, body }) => Err(SeriesError::NotUnderstood {
-                place,
-                fault: Quarantine::new(
-                    QuarantineReason::MalformedRecord,
-                    format!("values from {} on: {detail}", hours.start.period().start),
-                ),
-                body,
-            }),
+            Err(error) => Err(not_read(place, &hours, error)),
         }
+    }
+
+    async fn may_have(
+        &self,
+        run: &Run,
+        series: &Series<Ask>,
+        hours: Range<Hour>,
+    ) -> Result<bool, SeriesError> {
+        let ask = &series.ask;
+        let edges = (hours.start.period().start, hours.end.period().start);
+        let some = self.api.some_values(run, &ask.of, &ask.sensor.id, edges);
+        let some = some.await;
+        let values = some.map_err(|error| not_read(self.place(series), &hours, error))?;
+        let is_there = |measured: &Measured| {
+            let hour = Hour::containing(measured.time);
+            hour.is_none_or(|hour| hours.contains(&hour))
+        };
+        Ok(values.iter().any(is_there))
     }
 
     fn place(&self, series: &Series<Ask>) -> String {

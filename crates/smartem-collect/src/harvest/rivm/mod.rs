@@ -18,7 +18,7 @@ use smartem_model::{
 };
 use tracing::warn;
 
-use api::{Api, ApiError, Described};
+use api::{Api, ApiError, Described, Measured};
 pub use config::{Stamp, TimeseriesConfig};
 
 use super::hours::{
@@ -28,6 +28,9 @@ use super::http::{Client, ClientError};
 
 /// Stations of this source are those of official networks.
 const STATION_TYPE: &str = "reference";
+
+/// Asked about at once where there is probably nothing: a longer time is refused by some servers.
+const HOURS_OF_A_YEAR: i64 = 365 * 24;
 
 /// What the reference says of this input.
 const ABOUT: About = About {
@@ -47,7 +50,9 @@ const ABOUT: About = About {
         `phenomenon_name`, `station`, `indicator`, `label`, `unit`, `value`, `source_value`, \
         `source_unit`; its time is that of the source.",
     checkpoint: "For each series, by its id, the first hour that is not settled. An hour is settled \
-        when it was read and lies more than `late` back, and when there are values after it.",
+        when it was read and lies more than `late` back. Where nothing was found before it, the position \
+        also tells since when (`quiet`) and what the source took for the `newest` value: when that \
+        changes, the silence is read once more.",
     example: r#"
 [process.harvester-rivm]
 input = "timeseries"
@@ -270,6 +275,7 @@ impl Timeseries {
             late: self.config.late,
             since: self.config.since,
             window: (i64::from(self.config.request_hours) - edge).max(1),
+            widest: HOURS_OF_A_YEAR,
         }
     }
 
@@ -320,6 +326,19 @@ fn stream(ask: &Ask) -> String {
     format!("{}-{}", ask.indicator, ask.id)
 }
 
+/// Why the values of a series from this time on are not there.
+fn not_read(id: &str, start: Timestamp, error: ApiError) -> SeriesError {
+    let place = Api::data_place(id);
+    match error {
+        ApiError::Fetch(error) => SeriesError::Fetch { place, error },
+        ApiError::NotUnderstood { detail, body } => {
+            let detail = format!("values from {start} on: {detail}");
+            let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+            SeriesError::NotUnderstood { place, fault, body }
+        }
+    }
+}
+
 fn row(station: &StationId, ask: &Ask, time: Timestamp, value: f64, converted: f64) -> Row {
     let phenomenon = names::normalised(&ask.described.phenomenon);
     Row {
@@ -360,23 +379,8 @@ impl SeriesSource for Timeseries {
     ) -> Result<Vec<Reading>, SeriesError> {
         let (id, start) = (&series.ask.id, hours.start.period().start);
         let asked = i64::from(self.config.request_hours).max(1);
-        let values = match self.api.values(run, id, start, asked).await {
-            Ok(values) => values,
-            Err(ApiError::Fetch(error)) => {
-                let place = Api::data_place(id);
-                return Err(SeriesError::Fetch { place, error });
-            }
-            Err(ApiError::NotUnderstood { detail, body }) => {
-                return Err(SeriesError::NotUnderstood {
-                    place: Api::data_place(id),
-                    fault: Quarantine::new(
-                        QuarantineReason::MalformedRecord,
-                        format!("values from {start} on: {detail}"),
-                    ),
-                    body,
-                });
-            }
-        };
+        let values = self.api.values(run, id, start, asked).await;
+        let values = values.map_err(|error| not_read(id, start, error))?;
         let readings: Vec<Reading> = values
             .iter()
             .filter_map(|measured| {
@@ -387,6 +391,24 @@ impl SeriesSource for Timeseries {
         run.counters
             .add_labelled("samples_skipped", "no_value", skipped as u64);
         Ok(readings)
+    }
+
+    async fn may_have(
+        &self,
+        run: &Run,
+        series: &Series<Ask>,
+        hours: Range<Hour>,
+    ) -> Result<bool, SeriesError> {
+        let (id, start) = (&series.ask.id, hours.start.period().start);
+        // One more, for the stamp at the end of the last.
+        let asked = hours.end.index() - hours.start.index() + 1;
+        let values = self.api.values(run, id, start, asked).await;
+        let values = values.map_err(|error| not_read(id, start, error))?;
+        let is_there = |measured: &Measured| {
+            let hour = self.hour_of(measured.time);
+            measured.value.is_some() && hour.is_none_or(|hour| hours.contains(&hour))
+        };
+        Ok(values.iter().any(is_there))
     }
 
     fn place(&self, series: &Series<Ask>) -> String {

@@ -13,6 +13,9 @@ use crate::harvest::http::{Client, FetchError};
 /// A service never has so many pages of one listing that more would make sense.
 const MOST_PAGES: usize = 10_000;
 
+/// Enough to see whether there is one beside those on the edges of the time asked for.
+const A_FEW: usize = 10;
+
 /// The service of one source.
 pub(super) struct Api {
     client: Client,
@@ -127,6 +130,29 @@ impl Api {
         (from, to): (Hour, Hour),
         keep: &(dyn Fn(&Value) -> bool + Sync),
     ) -> Result<Vec<Value>, ApiError> {
+        let url = self.between(datastream, (from, to), self.page.into())?;
+        self.pages(run, url, keep).await
+    }
+
+    /// A few Observations of a Datastream from one hour up to another, and whether these are all.
+    pub(super) async fn some_observations(
+        &self,
+        run: &Run,
+        datastream: &Datastream,
+        hours: (Hour, Hour),
+    ) -> Result<(Vec<Value>, bool), ApiError> {
+        let url = self.between(datastream, hours, A_FEW)?;
+        let (entities, link) = self.page(run, &url).await?;
+        let is_all = link.is_none() && entities.len() < A_FEW;
+        Ok((entities, is_all))
+    }
+
+    fn between(
+        &self,
+        datastream: &Datastream,
+        (from, to): (Hour, Hour),
+        top: usize,
+    ) -> Result<Url, ApiError> {
         let (from, to) = (from.period().start, to.period().start);
         let query = [
             (
@@ -134,10 +160,9 @@ impl Api {
                 format!("phenomenonTime ge {from} and phenomenonTime le {to}"),
             ),
             ("$orderby", "phenomenonTime asc".to_owned()),
-            ("$top", self.page.to_string()),
+            ("$top", top.to_string()),
         ];
-        let url = self.of_datastream(datastream, &query)?;
-        self.pages(run, url, keep).await
+        self.of_datastream(datastream, &query)
     }
 
     /// The first or the newest Observation of a Datastream, if it has any.

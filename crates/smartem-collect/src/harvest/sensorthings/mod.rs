@@ -45,8 +45,9 @@ const ABOUT: About = About {
         them cannot be read, what the others have is united with what is stored, and the hours are read \
         again when it can. With the output `store.last` the newest Observation of each is read too.",
     checkpoint: "For each Datastream, by its id, the first hour that is not settled. An hour is settled \
-        when it was read and lies more than `late` back, and, where the service tells the \
-        `phenomenonTime` of the Datastream, when there are Observations after it.",
+        when it was read and lies more than `late` back. Where nothing was found before it, the position \
+        also tells since when (`quiet`) and what the service took for the `newest` Observation: when \
+        that changes, the silence is read once more.",
     example: r#"
 [process.harvester-sensorthings]
 input = "sensorthings"
@@ -85,6 +86,9 @@ pub fn kind() -> Kind<Box<dyn Input>> {
         Ok(Box::new(input))
     })
 }
+
+/// Asked about at once where there is probably nothing.
+const HOURS_OF_TEN_YEARS: i64 = 3653 * 24;
 
 /// Newest values committed together.
 const SNAPSHOT_BATCH: usize = 50;
@@ -131,6 +135,7 @@ impl SensorThings {
             late: self.config.late,
             since: self.config.since,
             window: self.config.request_hours.max(1).into(),
+            widest: HOURS_OF_TEN_YEARS,
         }
     }
 
@@ -224,6 +229,19 @@ fn reading(ask: &Ask, measured: Measured, value: f64, is_last: bool) -> Reading 
     }
 }
 
+/// Why the Observations of a Datastream are not there.
+fn not_read(place: String, hours: &Range<Hour>, error: ApiError) -> SeriesError {
+    match error {
+        ApiError::Fetch(error) => SeriesError::Fetch { place, error },
+        ApiError::NotUnderstood { detail, body } => {
+            let start = hours.start.period().start;
+            let detail = format!("Observations from {start} on: {detail}");
+            let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+            SeriesError::NotUnderstood { place, fault, body }
+        }
+    }
+}
+
 #[async_trait]
 impl SeriesSource for SensorThings {
     type Ask = Ask;
@@ -252,19 +270,28 @@ impl SeriesSource for SensorThings {
         let edges = (hours.start, hours.end);
         match self.api.observations(run, datastream, edges, &keep).await {
             Ok(entities) => Ok(self.read_all(run, &series.ask, &entities, false)),
-            Err(ApiError::Fetch(error)) => Err(SeriesError::Fetch { place, error }),
-            Err(ApiError::NotUnderstood { detail, body }) => Err(SeriesError::NotUnderstood {
-                place,
-                fault: Quarantine::new(
-                    QuarantineReason::MalformedRecord,
-                    format!(
-                        "Observations from {} on: {detail}",
-                        hours.start.period().start
-                    ),
-                ),
-                body,
-            }),
+            Err(error) => Err(not_read(place, &hours, error)),
         }
+    }
+
+    async fn may_have(
+        &self,
+        run: &Run,
+        series: &Series<Ask>,
+        hours: Range<Hour>,
+    ) -> Result<bool, SeriesError> {
+        let edges = (hours.start, hours.end);
+        let some = self
+            .api
+            .some_observations(run, &series.ask.datastream, edges);
+        let some = some.await;
+        let (entities, is_all) =
+            some.map_err(|error| not_read(self.place(series), &hours, error))?;
+        let is_within = |entity: &Value| {
+            let read = measured(entity, self.config.stamp);
+            read.is_ok_and(|measured| hours.contains(&measured.hour))
+        };
+        Ok(!is_all || entities.iter().any(is_within))
     }
 
     fn place(&self, series: &Series<Ask>) -> String {
