@@ -4,6 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use smartem_model::raw::RawRecord;
 use smartem_model::{Hour, Quarantine, StationId};
@@ -37,6 +38,17 @@ impl Sample {
 
     pub(super) fn time(&self) -> Timestamp {
         self.time
+    }
+
+    /// Latitude and longitude in degrees, where it has both.
+    pub(super) fn position(&self) -> Option<(f64, f64)> {
+        #[derive(Deserialize)]
+        struct Position {
+            latitude: f64,
+            longitude: f64,
+        }
+        let position: Position = serde_json::from_str(&self.json).ok()?;
+        Some((position.latitude, position.longitude))
     }
 }
 

@@ -571,7 +571,7 @@ async fn a_failed_file_is_asked_for_again(
         hour_feed: false,
         ..config(&source)
     };
-    let now: Timestamp = "2026-12-06T12:00:00Z".parse().unwrap();
+    let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
     let place = "/2026-11-21/2026-11-21_sds011_sensor_5004.csv";
     source.break_path(place, status, body);
     let summary = source.poll(&mut bench, now, config.clone()).await;
@@ -621,10 +621,10 @@ async fn a_failed_file_is_asked_for_again(
 
 #[tokio::test]
 async fn a_file_of_the_archive_that_is_refused_is_asked_for_again() {
-    for status in [400, 401, 403] {
+    for status in [400, 403] {
         a_failed_file_is_asked_for_again(Source::boxed, status, "").await;
     }
-    a_failed_file_is_asked_for_again(Source::config, 403, "").await;
+    a_failed_file_is_asked_for_again(Source::config, 401, "").await;
 }
 
 #[tokio::test]
@@ -683,6 +683,69 @@ async fn a_sensor_that_changes_its_type_is_looked_for_under_both() {
     for kind in ["laerm", "radiation_sbm-20", "sds011"] {
         let place = format!("/2026-11-21/2026-11-21_{kind}_sensor_5001.csv");
         assert_eq!(source.asked(&place), 1, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn the_archive_gives_what_the_feed_would() {
+    let source = Source::start().await;
+    let file = "sensor_id;sensor_type;location;lat;lon;timestamp;P1;P2\n\
+        5001;SDS011;2601;51.842;5.852;2026-11-21T01:00:00;9;5\n\
+        5001;SDS011;2699;51.842;5.852;2026-11-21T02:00:00;9;5\n\
+        5001;SDS011;2698;48.781;9.182;2026-11-21T03:00:00;9;5\n\
+        5001;SDS011;2697;;;2026-11-21T04:00:00;9;5\n";
+    source.break_path("/2026-11-21/2026-11-21_sds011_sensor_5001", 200, file);
+    let named = || vec![SensorSetting::Id(5001)];
+    let ways = [
+        (source.boxed(), vec!["49312601", "49312699"]),
+        (
+            SensorCommunityConfig {
+                stations: vec![2601, 2698],
+                ..source.config()
+            },
+            vec!["49312601", "49312698"],
+        ),
+        (
+            SensorCommunityConfig {
+                stations: vec![2601, 2698],
+                ..source.boxed()
+            },
+            vec!["49312601"],
+        ),
+        (
+            SensorCommunityConfig {
+                sensors: named(),
+                ..source.boxed()
+            },
+            vec!["49312601", "49312697", "49312698", "49312699"],
+        ),
+        (
+            SensorCommunityConfig {
+                sensors: named(),
+                stations: vec![2698],
+                ..source.config()
+            },
+            vec!["49312698"],
+        ),
+    ];
+    for (config, expected) in ways {
+        let mut bench = bench().await;
+        let config = SensorCommunityConfig {
+            archive: true,
+            archive_from: Some("2026-11-21".parse().unwrap()),
+            hour_feed: false,
+            ..config
+        };
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        source.poll(&mut bench, now, config).await;
+        let record = bench.record.lock().unwrap();
+        // Other sensors measure at other seconds.
+        let mine = record.hours.iter().filter(|(_, samples)| {
+            let mut samples = samples.iter();
+            samples.any(|sample| sample.contains(":00:00Z") && sample.contains("SDS011-5001"))
+        });
+        let stations: BTreeSet<&str> = mine.map(|((station, ..), _)| station.as_str()).collect();
+        assert_eq!(stations.into_iter().collect::<Vec<_>>(), expected);
     }
 }
 

@@ -1,9 +1,7 @@
 //! The archive: for each day a file of each sensor, from which hours are filled that are missing.
 
 use std::collections::BTreeSet;
-use std::io::{BufReader, Read};
 
-use flate2::read::MultiGzDecoder;
 use futures::StreamExt;
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -19,9 +17,9 @@ use super::progress::{DayProgress, Progress};
 use super::seen::Seen;
 use super::{
     DOUBT_AFTER, Poll, SENSORS, STATION_TYPE, SensorCommunity, SensorCommunityConfig, below,
-    checkpoint, feed,
+    checkpoint, feed, rows,
 };
-use crate::harvest::csv::{BAD_ROWS, Entry, Format, Table, TableError};
+use crate::harvest::csv::TableError;
 use crate::harvest::http::FetchError;
 use crate::harvest::samples::Hours;
 
@@ -63,6 +61,10 @@ pub(super) async fn fill(source: &SensorCommunity, poll: &Poll<'_>) -> Result<Ou
         day = date.tomorrow().ok();
         if let Some(outcome) = run.should_end() {
             return Ok(outcome);
+        }
+        // Settled days behind one that was settled just now are forgotten by name.
+        if progress.next.is_some_and(|next| date < next) {
+            continue;
         }
         let known = progress.days.get(&date);
         let is_recent = known
@@ -328,15 +330,15 @@ impl Reading<'_> {
         let format = self.source.archive_format.clone();
         let name = place.clone();
         let task = tokio::task::spawn_blocking(move || {
-            let file = read_file(&format, &name, &body);
-            (file, body)
+            let read = rows::read(&format, &name, &body);
+            (read, body)
         });
-        let (file, body) = task.await.map_err(|error| InputError::Unreachable {
+        let (read, body) = task.await.map_err(|error| InputError::Unreachable {
             place: place.clone(),
             problem: error.to_string(),
         })?;
-        let file = match file {
-            Ok(file) => file,
+        let read = match read {
+            Ok(read) => read,
             Err(error) => {
                 let fault = Quarantine::new(QuarantineReason::MalformedRecord, error.to_string());
                 taken.batch.set_aside(fault, &place, None, body);
@@ -345,10 +347,10 @@ impl Reading<'_> {
         };
         let counters = &self.poll.run.counters;
         counters.add("archive_files_read", 1);
-        counters.add_labelled("samples_skipped", "no_value", file.empty);
-        counters.add_labelled("samples_skipped", "bad_row", file.bad_not_kept);
+        counters.add_labelled("samples_skipped", "no_value", read.empty);
+        counters.add_labelled("samples_skipped", "bad_row", read.bad_not_kept);
         let mut bad = BTreeSet::new();
-        for (line, detail, text) in file.bad {
+        for (line, detail, text) in read.bad {
             let place = format!("{place}:{line}");
             let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
             taken.batch.set_aside(fault, &place, None, text);
@@ -359,8 +361,11 @@ impl Reading<'_> {
         let mine = open.take_while(|open| open.starts_with(&place));
         let well = mine.filter(|open| !bad.contains(*open)).cloned();
         taken.batch.understood.extend(well);
-        for (station, sample) in file.samples {
-            taken.hours.add(station, sample);
+        let config = &self.source.config;
+        for (station, sample) in read.samples {
+            if feed::is_wanted_of_archive(config, file.sensor, &station, &sample) {
+                taken.hours.add(station, sample);
+            }
         }
         Ok(Ok(()))
     }
@@ -397,38 +402,4 @@ impl Reading<'_> {
 struct Taken {
     hours: Hours,
     batch: Batch,
-}
-
-/// A file of the archive, read.
-#[derive(Default)]
-struct File {
-    samples: Vec<(smartem_model::StationId, crate::harvest::samples::Sample)>,
-    /// Line, reason and text.
-    bad: Vec<(u64, String, Vec<u8>)>,
-    bad_not_kept: u64,
-    empty: u64,
-}
-
-fn read_file(format: &Format, name: &str, body: &[u8]) -> Result<File, TableError> {
-    let is_gzip = body.starts_with(b"\x1f\x8b");
-    let content: Box<dyn Read + '_> = if is_gzip {
-        Box::new(MultiGzDecoder::new(body))
-    } else {
-        Box::new(body)
-    };
-    let mut file = File::default();
-    let Some(mut table) = Table::open(BufReader::new(content), format, name)? else {
-        return Ok(file);
-    };
-    while let Some((line, entry)) = table.next()? {
-        match entry {
-            Entry::Sample(station, sample) => file.samples.push((station, sample)),
-            Entry::Empty => file.empty += 1,
-            Entry::Bad(detail, text) if (file.bad.len() as u64) < BAD_ROWS => {
-                file.bad.push((line, detail, text));
-            }
-            Entry::Bad(..) => file.bad_not_kept += 1,
-        }
-    }
-    Ok(file)
 }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use smartem_model::StationId;
 
 use super::config::{SensorCommunityConfig, SensorSetting};
-use super::item::{BadItem, Item};
+use super::item::{self, BadItem, Item};
 use crate::harvest::http::Validators;
-use crate::harvest::samples::{Hours, Newest};
+use crate::harvest::samples::{Hours, Newest, Sample};
 
 /// All measurements of the last five minutes; below `v2` it would be the average of each sensor.
 const FIVE_MINUTES: &str = "/static/v1/data.json";
@@ -120,18 +121,41 @@ fn is_wanted(config: &SensorCommunityConfig, scope: Scope, item: &Item) -> bool 
     if scope == Scope::Chosen || takes_all {
         return true;
     }
-    let in_box = |[lat_min, lon_min, lat_max, lon_max]: &[f64; 4]| {
-        item.position.is_some_and(|(lat, lon)| {
+    let mut countries = config.countries.iter();
+    is_in_a_box(config, item.position)
+        || countries.any(|country| country.eq_ignore_ascii_case(&item.country))
+        || is_named(config, item.sensor)
+}
+
+/// Whether a sample of the archive is wanted. It does not tell its country: where countries are
+/// chosen, that of the feed counts, in which the sensor was seen.
+pub(super) fn is_wanted_of_archive(
+    config: &SensorCommunityConfig,
+    sensor: u64,
+    station: &StationId,
+    sample: &Sample,
+) -> bool {
+    let location = item::location_of(station);
+    if !config.stations.is_empty() && !location.is_some_and(|id| config.stations.contains(&id)) {
+        return false;
+    }
+    config.boxes.is_empty()
+        || !config.countries.is_empty()
+        || is_named(config, sensor)
+        || is_in_a_box(config, sample.position())
+}
+
+fn is_in_a_box(config: &SensorCommunityConfig, position: Option<(f64, f64)>) -> bool {
+    let holds = |[lat_min, lon_min, lat_max, lon_max]: &[f64; 4]| {
+        position.is_some_and(|(lat, lon)| {
             (*lat_min..=*lat_max).contains(&lat) && (*lon_min..=*lon_max).contains(&lon)
         })
     };
-    let mut countries = config.countries.iter();
-    config.boxes.iter().any(in_box)
-        || countries.any(|country| country.eq_ignore_ascii_case(&item.country))
-        || config
-            .sensors
-            .iter()
-            .any(|sensor| sensor.id() == item.sensor)
+    config.boxes.iter().any(holds)
+}
+
+fn is_named(config: &SensorCommunityConfig, sensor: u64) -> bool {
+    config.sensors.iter().any(|named| named.id() == sensor)
 }
 
 /// Whether the whole world is taken.

@@ -49,6 +49,11 @@ pub(super) struct BadItem {
     pub text: String,
 }
 
+/// The number of the location of a station.
+pub(super) fn location_of(station: &StationId) -> Option<u64> {
+    station.as_str().strip_prefix(PROJECT)?.parse().ok()
+}
+
 /// All items of a body, each good or bad.
 ///
 /// # Errors

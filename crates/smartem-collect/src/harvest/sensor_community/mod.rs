@@ -6,6 +6,7 @@ mod feed;
 mod item;
 mod listing;
 mod progress;
+mod rows;
 mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -92,3 +92,32 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harvest::sensor_community::listing;
+
+    #[test]
+    fn of_many_files_that_failed_the_whole_day_is_read_again() {
+        let day = Date::constant(2026, 11, 21);
+        let files = || -> Vec<DayFile> {
+            let each = 10..40;
+            each.map(|id| listing::name(day, "SDS011", id, false))
+                .collect()
+        };
+        let mut progress = DayProgress::default();
+        for (failing, again) in [(FAILED + 1, 30), (FAILED, FAILED), (0, 0)] {
+            for (place, file) in progress.begin(files()).iter().enumerate() {
+                if place < failing {
+                    progress.fail(&file.name);
+                } else {
+                    progress.succeed(&file.name);
+                }
+            }
+            progress.end(Timestamp::UNIX_EPOCH, true);
+            assert_eq!(progress.is_done(), again == 0);
+            assert_eq!(progress.clone().begin(files()).len(), again);
+        }
+    }
+}
