@@ -84,11 +84,12 @@ const UNITS: [(&str, Kind, f64, f64); 25] = [
 ];
 
 /// What sources write, in the form of [`plain`], and the code that it means.
-const WRITTEN: [(&str, &str); 50] = [
+const WRITTEN: [(&str, &str); 51] = [
     ("ug/m3", "ug/m3"),
     ("ugm-3", "ug/m3"),
     ("mcg/m3", "ug/m3"),
     ("microgram/m3", "ug/m3"),
+    ("microg/m3", "ug/m3"),
     ("microgramperkubiekemeter", "ug/m3"),
     ("microgramspercubicmetre", "ug/m3"),
     ("microgrampercubicmeter", "ug/m3"),
@@ -198,7 +199,10 @@ impl UnitConversion {
         if self == Self::NONE {
             return value;
         }
-        let scaled = value * self.multiply / self.divide;
+        let scaled = match (ten_to(self.multiply), ten_to(self.divide)) {
+            (Some(up), Some(down)) => moved(value, up - down),
+            _ => value * self.multiply / self.divide,
+        };
         match self.after {
             Offset::None => scaled,
             Offset::FromKelvin => kelvin_to_celsius(scaled),
@@ -210,6 +214,23 @@ impl UnitConversion {
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
+}
+
+/// Which power of ten a number is.
+fn ten_to(factor: f64) -> Option<i32> {
+    let powers = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+    #[expect(clippy::float_cmp, reason = "these are integers, and exact")]
+    let found = (0..).zip(powers).find(|(_, power)| *power == factor);
+    found.map(|(exponent, _)| exponent)
+}
+
+/// A number with its point moved: 1.007 by three places is 1007, which 1.007 × 1000 is not, since
+/// 1.007 stands for a binary number beside it.
+fn moved(value: f64, places: i32) -> f64 {
+    let shifted = value.is_finite().then(|| format!("{value}e{places}"));
+    shifted
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(value * 10f64.powi(places))
 }
 
 fn incompatible(written: &str, to: &str) -> UnitProblem {
@@ -279,6 +300,7 @@ fn plain(written: &str) -> String {
             // The micro sign and the Greek letters look alike.
             '\u{b5}' | '\u{3bc}' | '\u{39c}' => plain.push('u'),
             '\u{b0}' => plain.push_str("deg"),
+            '\u{2103}' => plain.push_str("degc"),
             '²' => plain.push('2'),
             '³' => plain.push('3'),
             '⁻' => plain.push('-'),
@@ -337,6 +359,15 @@ mod tests {
             (101.325, "kPa", "hPa", 1013.25),
             (12_345.0, "ng/m3", "ug/m3", 12.345),
             (16.0, "μW/cm²", "W/m2", 0.16),
+            (1.007, "mg/m3", "ug/m3", 1007.0),
+            (1.021, "mg.m-3", "ug/m3", 1021.0),
+            (2.015, "mg/m3", "ug/m3", 2015.0),
+            (2.022, "mg/m3", "ug/m3", 2022.0),
+            (2.043, "mg/m3", "ug/m3", 2043.0),
+            (1e300, "mg/m3", "ug/m3", 1e303),
+            (-0.0, "mg/m3", "ug/m3", -0.0),
+            (3.5, "microg/m3", "ug/m3", 3.5),
+            (21.5, "\u{2103}", "Cel", 21.5),
             (50.5, "%Rh", "%", 50.5),
             (-3.3, "Celsius", "Cel", -3.3),
         ] {

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use smartem_collect::harvest::opensensemap::{OpenSenseMap, OpenSenseMapConfig};
 use smartem_etl::{ExitCode, Outcome};
 use smartem_simulate::opensensemap::{World, router};
@@ -154,7 +155,7 @@ async fn a_broken_sensor_stops_no_other_and_a_dead_box_neither() {
     let sensor = id(16 + 256);
     network
         .tap
-        .fail(&sensor, Fault::Body("[{\"value\": \"3\"}]"));
+        .fail(&sensor, Fault::Body("{\"code\": \"Broken\"}"));
     network
         .tap
         .fail(&format!("/boxes/{}/", id(2)), Fault::Status(500));
@@ -182,4 +183,42 @@ async fn a_broken_sensor_stops_no_other_and_a_dead_box_neither() {
             .len()
             > 400
     );
+}
+
+#[tokio::test]
+async fn a_strange_sensor_or_value_is_set_aside_alone() {
+    let network = network("2026-11-20T12:40:00Z").await;
+    let all = network.url.join("boxes?format=json&full=true").unwrap();
+    let mut boxes: Value = {
+        let answer = reqwest::get(all).await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    };
+    for one in boxes.as_array_mut().unwrap() {
+        if one["_id"] == json!(id(1)) {
+            one["sensors"][0].as_object_mut().unwrap().remove("_id");
+        }
+    }
+    let listing: &'static str = boxes.to_string().leak();
+    network.tap.fail("/boxes?", Fault::Body(listing));
+    let values = r#"[{"value": "3", "createdAt": "2026-11-20T09:00:10Z"}, {"value": "4"}]"#;
+    network.tap.fail(&id(17 + 256), Fault::Body(values));
+    network.run(input(config(&network)), HOURS).await;
+    let molenveld = format!("opensensemap:{}", id(1));
+    let hour = "2026-11-20T09:00:00Z";
+    let samples = network.samples(&molenveld, hour).await;
+    assert!(samples.len() > 120, "{}", samples.len());
+    let found = samples
+        .iter()
+        .filter(|s| s["time"] == "2026-11-20T09:00:10Z");
+    assert_eq!(found.count(), 1);
+    let aside: Vec<String> = network.set_aside().await.into_iter().map(|a| a.0).collect();
+    let value = format!(
+        "/boxes/{}/data/{}#2026-11-20T09:00:10Z",
+        id(1),
+        id(17 + 256)
+    );
+    assert_eq!(aside, [format!("/boxes/{}#0", id(1)), value]);
+    network.tap.mend();
+    network.run(input(config(&network)), HOURS).await;
+    assert_eq!(network.set_aside().await, []);
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use smartem_collect::harvest::sensorthings::{SensorThings, SensorThingsConfig};
 use smartem_etl::{ExitCode, Outcome};
 use smartem_simulate::sensorthings::{Flavour, World, router};
@@ -205,4 +205,31 @@ async fn links_that_lead_away_or_in_a_circle_are_set_aside() {
             "{problem}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_strange_datastream_is_set_aside_alone() {
+    let network = network(Flavour::V1_0, NOW).await;
+    let all = "/v1.0/Things?$expand=Locations,Datastreams($expand=ObservedProperty,Sensor)";
+    let mut things: Value = {
+        let answer = reqwest::get(network.url.join(all).unwrap()).await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    };
+    things.as_object_mut().unwrap().remove("@iot.nextLink");
+    let molenveld = &mut things["value"][0];
+    molenveld["Datastreams"][0]["@iot.id"] = json!(null);
+    let place = format!("/Things({})#0", molenveld["@iot.id"]);
+    network
+        .tap
+        .fail("/Things?", Fault::Body(things.to_string().leak()));
+    network.run(input(config(&network)), HOURS).await;
+    let aside = network.set_aside().await;
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert_eq!(aside[0].0, place);
+    let hour = "2026-11-20T09:00:00Z";
+    assert_eq!(network.samples(MOLENVELD, hour).await.len(), 12);
+    network.tap.mend();
+    network.run(input(config(&network)), HOURS).await;
+    assert_eq!(network.set_aside().await, []);
+    assert_eq!(network.samples(MOLENVELD, hour).await.len(), 18);
 }

@@ -267,3 +267,42 @@ async fn values_that_come_late_are_taken_and_a_source_that_is_silent_fails_the_r
     let report = network.run(input(silent), HOURS).await;
     assert_eq!(report.exit_code, ExitCode::TryAgain, "{}", report.summary);
 }
+
+#[tokio::test]
+async fn a_strange_series_or_value_is_set_aside_alone() {
+    let network = network("2026-11-03T12:40:00Z").await;
+    let all = network.url.join("../timeseries?expanded=true").unwrap();
+    let mut listing: Value = {
+        let answer = reqwest::get(all).await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    };
+    let list = listing.as_array_mut().unwrap();
+    list.push(json!({"id": "99"}));
+    list.push(json!(7));
+    let odd = list.len() - 1;
+    let listing: &'static str = listing.to_string().leak();
+    network.tap.fail("expanded", Fault::Body(listing));
+    let time = at("2026-11-01T06:00:00Z").as_millisecond();
+    let values = json!({"values": [{"timestamp": time, "value": 3.5}, {"timestamp": "x"}]});
+    network
+        .tap
+        .fail("/10/getData", Fault::Body(values.to_string().leak()));
+    let mut all = config(&network);
+    all.series.clear();
+    network.run(input(all.clone()), HOURS).await;
+    let aside: Vec<String> = network.set_aside().await.into_iter().map(|a| a.0).collect();
+    assert_eq!(
+        aside,
+        [
+            "/timeseries#99".to_owned(),
+            format!("/timeseries#entry {odd}"),
+            "/timeseries/10/getData#2026-11-01T06:00:00Z".to_owned(),
+        ]
+    );
+    let samples = network.samples(MOLENVELD, "2026-11-01T05:00:00Z").await;
+    assert_eq!(samples.len(), 3);
+    assert_eq!(samples[0]["source_value"], 3.5);
+    network.tap.mend();
+    network.run(input(all), HOURS).await;
+    assert_eq!(network.set_aside().await, []);
+}

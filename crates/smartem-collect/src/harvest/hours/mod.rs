@@ -11,15 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use smartem_etl::{Batch, InputError, Origin, Outcome, Run, Sink};
-use smartem_model::{Hour, Quarantine, StationId};
+use smartem_model::{Hour, Quarantine, QuarantineReason, StationId};
 use smartem_store::Standing;
 use tracing::warn;
 
 use plan::{Edges, Progress, Visit};
 pub(crate) use plan::{Series, Station, Wanted, station_of};
 use records::push_hours;
-pub(crate) use records::{Reading, number, put_value, resolve_entries, snapshot};
+pub(crate) use records::{Odd, Reading, number, put_value, resolve_entries, snapshot, told_apart};
 
 use super::http::FetchError;
 use super::queue::Queue;
@@ -34,6 +35,14 @@ pub(crate) enum SeriesError {
         fault: Quarantine,
         body: Vec<u8>,
     },
+}
+
+/// What was read of a series.
+#[derive(Default)]
+pub(crate) struct Readings {
+    pub good: Vec<Reading>,
+    /// What could not be read, and is set aside alone.
+    pub odd: Vec<Odd>,
 }
 
 /// A source whose stations consist of series.
@@ -54,7 +63,7 @@ pub(crate) trait SeriesSource: Sync {
         station: &Station<Self::Ask>,
         series: &Series<Self::Ask>,
         hours: Range<Hour>,
-    ) -> Result<Vec<Reading>, SeriesError>;
+    ) -> Result<Readings, SeriesError>;
 
     /// Whether a series may have values in these hours, which may be many, with one small request.
     async fn may_have(
@@ -108,7 +117,14 @@ pub(crate) async fn harvest<Source: SeriesSource>(
     visits.retain(|visit| visit.plan(edges).is_some());
     let behind = |visit: &Visit<Source::Ask>| visit.plan(edges).map(|hours| hours.start);
     visits.sort_by(|a, b| (behind(a), &a.station.id).cmp(&(behind(b), &b.station.id)));
+    let open = store
+        .open_quarantine_places(&source.origin().source)
+        .await?;
     let walk = Walk {
+        open: open
+            .into_keys()
+            .filter(|place| place.contains('#'))
+            .collect(),
         source,
         run,
         sink,
@@ -129,6 +145,8 @@ struct Walk<'a, Source: SeriesSource> {
     edges: Edges,
     incomplete: &'a BTreeSet<StationId>,
     queue: Queue<Visit<Source::Ask>>,
+    /// Places of single values in quarantine.
+    open: BTreeSet<String>,
 }
 
 impl<Source: SeriesSource> Walk<'_, Source> {
@@ -260,8 +278,9 @@ impl<Source: SeriesSource> Walk<'_, Source> {
         };
         for (i, answer) in asked.into_iter().zip(answers) {
             match answer {
-                Ok(values) => {
+                Ok(Readings { good: values, odd }) => {
                     let place = self.source.place(&visit.series[i].series);
+                    self.set_aside(odd, &place, &station.id, hours, found);
                     found.understood.push(place);
                     let last = values.iter().map(|reading| reading.hour);
                     let last = last.filter(|hour| hours.contains(hour)).max();
@@ -280,6 +299,39 @@ impl<Source: SeriesSource> Walk<'_, Source> {
             }
         }
         Ok(window)
+    }
+
+    /// Sets values aside that could not be read, and resolves those of these hours that could.
+    fn set_aside(
+        &self,
+        odd: Vec<Odd>,
+        place: &str,
+        station: &StationId,
+        hours: &Range<Hour>,
+        found: &mut Batch,
+    ) {
+        let mut again = BTreeSet::new();
+        for Odd { near, text } in odd {
+            let counters = &self.run.counters;
+            counters.add_labelled("samples_skipped", "bad_value", 1);
+            let near = near.unwrap_or(hours.start.period().start);
+            let place = format!("{place}#{near}");
+            let fault = Quarantine::new(
+                QuarantineReason::MalformedRecord,
+                format!("no value with a time: {text}"),
+            );
+            found.set_aside(fault, &place, Some(station.clone()), text.into_bytes());
+            again.insert(place);
+        }
+        let entries = format!("{place}#");
+        let of_series = self.open.range(entries.clone()..);
+        let of_series = of_series.take_while(|open| open.starts_with(&entries));
+        let is_read = |open: &&String| {
+            let time: Option<Timestamp> = open[entries.len()..].parse().ok();
+            let hour = time.and_then(Hour::containing);
+            !again.contains(*open) && hour.is_some_and(|hour| hours.contains(&hour))
+        };
+        found.understood.extend(of_series.filter(is_read).cloned());
     }
 
     /// Hands on the hours of a window together with how far its series are settled.

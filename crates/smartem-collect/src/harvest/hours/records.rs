@@ -87,24 +87,55 @@ pub(crate) fn snapshot<S>(station: &Station<S>, readings: Vec<Reading>, found: &
     }
 }
 
-/// Entries of a listing that are in quarantine and were read well now, or are no longer listed.
+/// Entries of listings that are in quarantine and were read well now, or are no longer listed.
 pub(crate) async fn resolve_entries(
     sink: &Sink<'_>,
     origin: &Origin,
-    listing: &str,
     found: &mut Batch,
 ) -> Result<(), InputError> {
-    if !found.understood.iter().any(|place| place == listing) {
-        return Ok(());
-    }
     let open = sink.store().open_quarantine_places(&origin.source).await?;
-    let entry = format!("{listing}#");
+    let read: BTreeSet<&str> = found.understood.iter().map(String::as_str).collect();
     let again: BTreeSet<&str> = found.quarantined.iter().map(|bad| &*bad.place).collect();
-    let resolved = open
-        .into_keys()
-        .filter(|place| place.starts_with(&entry) && !again.contains(place.as_str()));
-    found.understood.extend(resolved.collect::<Vec<_>>());
+    let is_resolved = |place: &String| {
+        let listing = place.split_once('#').map(|(listing, _)| listing);
+        listing.is_some_and(|listing| read.contains(listing)) && !again.contains(place.as_str())
+    };
+    let resolved: Vec<String> = open.into_keys().filter(is_resolved).collect();
+    found.understood.extend(resolved);
     Ok(())
+}
+
+/// What a list holds beside that what can be read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Odd {
+    /// The time of a neighbour that could be read; it tells where in the list it was.
+    pub near: Option<Timestamp>,
+    /// As it stands in the list.
+    pub text: String,
+}
+
+/// Tells the entries of a list that can be read from those that cannot.
+pub(crate) fn told_apart<T>(
+    list: &[Value],
+    read: impl Fn(&Value) -> Option<T>,
+    time: impl Fn(&T) -> Timestamp,
+) -> (Vec<T>, Vec<Odd>) {
+    let (mut good, mut odd) = (Vec::new(), Vec::<Odd>::new());
+    for entry in list {
+        if let Some(entry) = read(entry) {
+            if good.is_empty() {
+                let near = Some(time(&entry));
+                odd.iter_mut().for_each(|odd| odd.near = near);
+            }
+            good.push(entry);
+        } else {
+            odd.push(Odd {
+                near: good.last().map(&time),
+                text: entry.to_string(),
+            });
+        }
+    }
+    (good, odd)
 }
 
 /// Samples by time, then stream, then content; what came twice stays once.

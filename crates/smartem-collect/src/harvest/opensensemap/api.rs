@@ -7,7 +7,7 @@ use smartem_model::{Hour, Position, parse_timestamp};
 use url::Url;
 
 use super::config::OpenSenseMapConfig;
-use crate::harvest::hours::number;
+use crate::harvest::hours::{Odd, number, told_apart};
 use crate::harvest::http::{Client, FetchError};
 
 /// The API never gives more values of a sensor with one request.
@@ -52,6 +52,8 @@ pub(super) struct SenseBox {
     pub newest: Option<Timestamp>,
     pub position: Option<Position>,
     pub sensors: Vec<Sensor>,
+    /// Entries of sensors that are none, by their number in the list.
+    pub strange: Vec<(usize, String)>,
 }
 
 /// A sensor of a box.
@@ -138,20 +140,21 @@ impl Api {
         id: &str,
         sensor: &str,
         (from, to): (Hour, Hour),
-    ) -> Result<Vec<Measured>, ApiError> {
-        let mut all = Vec::new();
+    ) -> Result<(Vec<Measured>, Vec<Odd>), ApiError> {
+        let (mut all, mut odd) = (Vec::new(), Vec::new());
         let mut spans = vec![(from.period().start, to.period().start)];
         while let Some((from, to)) = spans.pop() {
-            let values = self.some_values(run, id, sensor, (from, to)).await?;
+            let (values, strange) = self.some_values(run, id, sensor, (from, to)).await?;
             let length = to.duration_since(from);
-            if values.len() < MOST_VALUES || length.as_secs() < 2 {
+            if values.len() + strange.len() < MOST_VALUES || length.as_secs() < 2 {
                 all.extend(values);
+                odd.extend(strange);
             } else {
                 let middle = from + length / 2;
                 spans.extend([(middle, to), (from, middle)]);
             }
         }
-        Ok(all)
+        Ok((all, odd))
     }
 
     /// As many values of a sensor between two times as one answer holds.
@@ -161,7 +164,7 @@ impl Api {
         id: &str,
         sensor: &str,
         (from, to): (Timestamp, Timestamp),
-    ) -> Result<Vec<Measured>, ApiError> {
+    ) -> Result<(Vec<Measured>, Vec<Odd>), ApiError> {
         let query = [
             ("from-date", from.to_string()),
             ("to-date", to.to_string()),
@@ -234,11 +237,13 @@ pub(super) fn sense_box(entry: &Value) -> Result<SenseBox, String> {
         since: time(entry, "createdAt").into_iter().chain(made(id)).min(),
         newest: time(entry, "lastMeasurementAt"),
         position: location.and_then(position),
-        sensors: sensors
+        sensors: sensors.iter().filter_map(sensor).collect(),
+        strange: sensors
             .iter()
-            .map(sensor)
-            .collect::<Option<_>>()
-            .ok_or_else(|| format!("box {id}: a sensor without `_id`"))?,
+            .enumerate()
+            .filter(|(_, entry)| sensor(entry).is_none())
+            .map(|(i, entry)| (i, entry.to_string()))
+            .collect(),
         id: id.to_owned(),
     })
 }
@@ -263,11 +268,10 @@ fn measured(entry: &Value) -> Option<Measured> {
     })
 }
 
-fn values(body: &[u8]) -> Result<Vec<Measured>, String> {
+fn values(body: &[u8]) -> Result<(Vec<Measured>, Vec<Odd>), String> {
     let document: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let list = document.as_array().ok_or("not a list of values")?;
-    let read = |entry| measured(entry).ok_or_else(|| format!("the list holds {entry}"));
-    list.iter().map(read).collect()
+    Ok(told_apart(list, measured, |measured| measured.time))
 }
 
 #[cfg(test)]
@@ -312,13 +316,14 @@ mod tests {
         let body =
             br#"[{"location":[7.6,51.9],"createdAt":"2023-02-27T06:00:00.302Z","value":"32.0"},
             {"createdAt":"2023-02-27T06:00:16.013Z","value":"nan"}]"#;
-        let found = values(body).unwrap();
+        let (found, _) = values(body).unwrap();
         assert_eq!(found[0].value, Some(32.0));
         assert_eq!(
             found[0].position.map(|at| (at.lon, at.lat)),
             Some((7.6, 51.9))
         );
         assert_eq!((found[1].value, found[1].position), (None, None));
-        assert!(values(b"{}").is_err() && values(br#"[{"value":"1"}]"#).is_err());
+        assert!(values(b"{}").is_err());
+        assert_eq!(values(br#"[{"value":"1"}]"#).unwrap().1.len(), 1);
     }
 }

@@ -20,7 +20,7 @@ pub use config::OpenSenseMapConfig;
 use titles::Key;
 
 use super::hours::{
-    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, put_value,
+    Reading, Readings, Series, SeriesError, SeriesSource, Station, Wanted, harvest, put_value,
     resolve_entries, snapshot,
 };
 use super::http::{Client, ClientError, FetchError};
@@ -138,6 +138,16 @@ impl OpenSenseMap {
         boxes.retain(|one| named || self.config.exposure.contains(&one.exposure));
         boxes.sort_by(|a, b| a.id.cmp(&b.id));
         boxes.dedup_by(|a, b| a.id == b.id);
+        for one in &boxes {
+            let place = Api::box_place(&one.id);
+            for (i, text) in &one.strange {
+                let detail = format!("box {}: a sensor without `_id`", one.id);
+                let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+                let body = text.clone().into_bytes();
+                found.set_aside(fault, &format!("{place}#{i}"), self.station_of(one), body);
+            }
+            found.understood.push(place);
+        }
         Ok(boxes)
     }
 
@@ -193,11 +203,15 @@ impl OpenSenseMap {
         }
     }
 
+    fn station_of(&self, one: &SenseBox) -> Option<StationId> {
+        StationId::new(&format!("{}:{}", self.origin.network, one.id))
+    }
+
     fn stations(&self, run: &Run, boxes: Vec<SenseBox>) -> Vec<Station<Ask>> {
         let mut strange = BTreeSet::new();
         let mut stations = Vec::new();
         for one in boxes {
-            let Some(id) = StationId::new(&format!("{}:{}", self.origin.network, one.id)) else {
+            let Some(id) = self.station_of(&one) else {
                 continue;
             };
             let mut series: Vec<Series<Ask>> = one
@@ -351,12 +365,12 @@ impl SeriesSource for OpenSenseMap {
         _station: &Station<Ask>,
         series: &Series<Ask>,
         hours: Range<Hour>,
-    ) -> Result<Vec<Reading>, SeriesError> {
+    ) -> Result<Readings, SeriesError> {
         let ask = &series.ask;
         let place = self.place(series);
         let edges = (hours.start, hours.end);
         match self.api.values(run, &ask.of, &ask.sensor.id, edges).await {
-            Ok(values) => {
+            Ok((values, odd)) => {
                 let readings: Vec<Reading> = values
                     .iter()
                     .filter_map(|measured| reading(ask, *measured))
@@ -364,7 +378,8 @@ impl SeriesSource for OpenSenseMap {
                 let skipped = values.len() - readings.len();
                 run.counters
                     .add_labelled("samples_skipped", "not_a_number", skipped as u64);
-                Ok(readings)
+                let good = readings;
+                Ok(Readings { good, odd })
             }
             Err(error) => Err(not_read(place, &hours, error)),
         }
@@ -380,12 +395,12 @@ impl SeriesSource for OpenSenseMap {
         let edges = (hours.start.period().start, hours.end.period().start);
         let some = self.api.some_values(run, &ask.of, &ask.sensor.id, edges);
         let some = some.await;
-        let values = some.map_err(|error| not_read(self.place(series), &hours, error))?;
+        let (values, odd) = some.map_err(|error| not_read(self.place(series), &hours, error))?;
         let is_there = |measured: &Measured| {
             let hour = Hour::containing(measured.time);
             hour.is_none_or(|hour| hours.contains(&hour))
         };
-        Ok(values.iter().any(is_there))
+        Ok(!odd.is_empty() || values.iter().any(is_there))
     }
 
     fn place(&self, series: &Series<Ask>) -> String {
@@ -415,7 +430,10 @@ impl Input for OpenSenseMap {
     ) -> Result<Outcome, InputError> {
         let mut found = Batch::default();
         let boxes = self.boxes(run, &mut found).await?;
-        resolve_entries(sink, &self.origin, &Api::boxes_place(), &mut found).await?;
+        resolve_entries(sink, &self.origin, &mut found).await?;
+        let incomplete = boxes.iter().filter(|one| !one.strange.is_empty());
+        let incomplete: BTreeSet<StationId> =
+            incomplete.filter_map(|one| self.station_of(one)).collect();
         let stations = self.stations(run, boxes);
         sink.take(found).await?;
         // Newest values came with the list, so they cost nothing now.
@@ -425,6 +443,6 @@ impl Input for OpenSenseMap {
                 return Ok(outcome);
             }
         }
-        harvest(self, run, stations, &BTreeSet::new(), &self.wanted(), sink).await
+        harvest(self, run, stations, &incomplete, &self.wanted(), sink).await
     }
 }

@@ -6,7 +6,7 @@ use smartem_etl::Run;
 use smartem_model::Position;
 use url::Url;
 
-use crate::harvest::hours::number;
+use crate::harvest::hours::{Odd, number, told_apart};
 use crate::harvest::http::{Client, FetchError};
 
 /// The API of one source.
@@ -37,6 +37,15 @@ pub(super) struct Described {
     pub position: Option<Position>,
     pub first: Option<Timestamp>,
     pub newest: Option<Timestamp>,
+}
+
+/// An entry of the list of series that is not understood.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Strange {
+    pub place: String,
+    pub id: Option<String>,
+    pub detail: String,
+    pub text: String,
 }
 
 /// A value of a series; `None` when the source has none.
@@ -74,21 +83,36 @@ impl Api {
         format!("/timeseries/{id}/getData")
     }
 
-    /// All series, in the order of their ids.
-    pub(super) async fn list(&self, run: &Run) -> Result<Vec<Described>, ApiError> {
+    /// All series, in the order of their ids, and what of the list is none.
+    pub(super) async fn list(&self, run: &Run) -> Result<(Vec<Described>, Vec<Strange>), ApiError> {
         let body = self.get(run, "", &[("expanded", "true")]).await?;
-        let read = |body: &[u8]| -> Result<Vec<Described>, String> {
-            let document = parse(body)?;
-            let entries = document.as_array().ok_or("not a list of series")?;
-            let mut all = entries
-                .iter()
-                .map(described)
-                .collect::<Result<Vec<_>, _>>()?;
-            all.sort_by(|a, b| a.id.cmp(&b.id));
-            all.dedup_by(|a, b| a.id == b.id);
-            Ok(all)
+        let entries = match parse(&body) {
+            Ok(Value::Array(entries)) => entries,
+            Ok(_) => {
+                let detail = "not a list of series".to_owned();
+                return Err(ApiError::NotUnderstood { detail, body });
+            }
+            Err(detail) => return Err(ApiError::NotUnderstood { detail, body }),
         };
-        read(&body).map_err(|detail| ApiError::NotUnderstood { detail, body })
+        let (mut all, mut strange) = (Vec::new(), Vec::new());
+        for (i, entry) in entries.iter().enumerate() {
+            match described(entry) {
+                Ok(series) => all.push(series),
+                Err(detail) => {
+                    let id = entry.get("id").and_then(id_of);
+                    let name = id.clone().unwrap_or_else(|| format!("entry {i}"));
+                    strange.push(Strange {
+                        place: format!("{}#{name}", Self::listing_place()),
+                        id,
+                        detail,
+                        text: entry.to_string(),
+                    });
+                }
+            }
+        }
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all.dedup_by(|a, b| a.id == b.id);
+        Ok((all, strange))
     }
 
     /// What the source says of one series.
@@ -112,7 +136,7 @@ impl Api {
         id: &str,
         start: Timestamp,
         hours: i64,
-    ) -> Result<Vec<Measured>, ApiError> {
+    ) -> Result<(Vec<Measured>, Vec<Odd>), ApiError> {
         let span = format!("{start}/PT{hours}H");
         let path = format!("{id}/getData");
         let body = self.get(run, &path, &[("timespan", &span)]).await?;
@@ -199,7 +223,7 @@ fn moment(value: &Value) -> Option<Timestamp> {
 }
 
 /// `{values: [{timestamp, value}]}`; pairs in place of objects are taken too.
-fn values(document: &Value) -> Result<Vec<Measured>, String> {
+fn values(document: &Value) -> Result<(Vec<Measured>, Vec<Odd>), String> {
     let list = document.get("values").and_then(Value::as_array);
     let list = list.ok_or("no list `values`")?;
     let read = |entry: &Value| {
@@ -207,13 +231,12 @@ fn values(document: &Value) -> Result<Vec<Measured>, String> {
             Value::Array(pair) => (pair.first(), pair.get(1)),
             entry => (entry.get("timestamp"), entry.get("value")),
         };
-        let time = time.and_then(moment);
-        Ok(Measured {
-            time: time.ok_or_else(|| format!("`values` holds {entry}"))?,
+        Some(Measured {
+            time: time.and_then(moment)?,
             value: value.and_then(number),
         })
     };
-    list.iter().map(read).collect()
+    Ok(told_apart(list, read, |measured| measured.time))
 }
 
 #[cfg(test)]
@@ -230,11 +253,12 @@ mod tests {
             {"timestamp": 1_518_008_400_000_i64, "value": "NaN"},
             [1_518_012_000_000_i64, "12.30"],
         ]});
-        let found = values(&document).unwrap();
+        let (found, _) = values(&document).unwrap();
         let numbers: Vec<_> = found.iter().map(|measured| measured.value).collect();
         assert_eq!(numbers, [Some(0.46), None, None, Some(12.3)]);
         assert_eq!(found[0].time.to_string(), "2018-02-07T11:00:00Z");
-        assert!(values(&json!({"values": [{"value": 1}]})).is_err());
+        let (_, odd) = values(&json!({"values": [{"value": 1}]})).unwrap();
+        assert_eq!(odd[0].text, r#"{"value":1}"#);
         assert!(values(&json!([])).is_err());
     }
 

@@ -22,7 +22,8 @@ use api::{Api, ApiError, Described, Measured};
 pub use config::{Stamp, TimeseriesConfig};
 
 use super::hours::{
-    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, put_value, station_of,
+    Reading, Readings, Series, SeriesError, SeriesSource, Station, Wanted, harvest, put_value,
+    resolve_entries, station_of,
 };
 use super::http::{Client, ClientError};
 
@@ -121,8 +122,9 @@ impl Timeseries {
         found: &mut Batch,
     ) -> Result<(Vec<Described>, Vec<String>), InputError> {
         let mut known = Vec::new();
+        let mut missing = Vec::new();
         let ids: Vec<String> = if self.config.series.is_empty() {
-            let listed = match self.api.list(run).await {
+            let (listed, strange) = match self.api.list(run).await {
                 Ok(listed) => listed,
                 Err(ApiError::NotUnderstood { detail, body }) => {
                     let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
@@ -132,6 +134,11 @@ impl Timeseries {
                 Err(ApiError::Fetch(error)) => return Err(error.at(Api::listing_place())),
             };
             found.understood.push(Api::listing_place());
+            for entry in strange {
+                let fault = Quarantine::new(QuarantineReason::MalformedRecord, entry.detail);
+                found.set_aside(fault, &entry.place, None, entry.text.into_bytes());
+                missing.extend(entry.id);
+            }
             let listed = listed.into_iter().filter(|series| self.is_wanted(series));
             // A listing need not tell where a series begins.
             let (whole, brief): (Vec<_>, Vec<_>) =
@@ -143,7 +150,6 @@ impl Timeseries {
         };
         let answers = ids.iter().map(|id| self.api.describe(run, id));
         let answers = futures::future::join_all(answers).await;
-        let mut missing = Vec::new();
         let mut last_failure = None;
         for (id, answer) in ids.iter().zip(answers) {
             let place = Api::series_place(id);
@@ -376,11 +382,11 @@ impl SeriesSource for Timeseries {
         station: &Station<Ask>,
         series: &Series<Ask>,
         hours: Range<Hour>,
-    ) -> Result<Vec<Reading>, SeriesError> {
+    ) -> Result<Readings, SeriesError> {
         let (id, start) = (&series.ask.id, hours.start.period().start);
         let asked = i64::from(self.config.request_hours).max(1);
         let values = self.api.values(run, id, start, asked).await;
-        let values = values.map_err(|error| not_read(id, start, error))?;
+        let (values, odd) = values.map_err(|error| not_read(id, start, error))?;
         let readings: Vec<Reading> = values
             .iter()
             .filter_map(|measured| {
@@ -390,7 +396,8 @@ impl SeriesSource for Timeseries {
         let skipped = values.len() - readings.len();
         run.counters
             .add_labelled("samples_skipped", "no_value", skipped as u64);
-        Ok(readings)
+        let good = readings;
+        Ok(Readings { good, odd })
     }
 
     async fn may_have(
@@ -403,12 +410,12 @@ impl SeriesSource for Timeseries {
         // One more, for the stamp at the end of the last.
         let asked = hours.end.index() - hours.start.index() + 1;
         let values = self.api.values(run, id, start, asked).await;
-        let values = values.map_err(|error| not_read(id, start, error))?;
+        let (values, odd) = values.map_err(|error| not_read(id, start, error))?;
         let is_there = |measured: &Measured| {
             let hour = self.hour_of(measured.time);
             measured.value.is_some() && hour.is_none_or(|hour| hours.contains(&hour))
         };
-        Ok(values.iter().any(is_there))
+        Ok(!odd.is_empty() || values.iter().any(is_there))
     }
 
     fn place(&self, series: &Series<Ask>) -> String {
@@ -445,6 +452,7 @@ impl Input for Timeseries {
         let mut found = Batch::default();
         let (described, missing) = self.described(run, &mut found).await?;
         let stations = self.stations(run, described, &mut found);
+        resolve_entries(sink, &self.origin, &mut found).await?;
         sink.take(found).await?;
         let checkpoints = sink
             .store()

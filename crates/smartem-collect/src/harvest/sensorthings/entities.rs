@@ -64,6 +64,8 @@ pub(super) struct Thing {
     pub name: String,
     pub position: Option<Position>,
     pub datastreams: Vec<Datastream>,
+    /// Entries that are no Datastreams, by their number in the list, and what is wrong.
+    pub strange: Vec<(usize, String, String)>,
 }
 
 /// A Datastream with what it observes.
@@ -102,16 +104,23 @@ fn text<'a>(entity: &'a Value, member: &str) -> Option<&'a str> {
 pub(super) fn thing(entity: &Value) -> Result<Thing, String> {
     let id = id_of(entity).ok_or("a Thing without `@iot.id`")?;
     let datastreams = entity.get("Datastreams").and_then(Value::as_array);
-    let datastreams = datastreams.into_iter().flatten().map(datastream);
+    let (mut read, mut strange) = (Vec::new(), Vec::new());
+    for (i, entry) in datastreams.into_iter().flatten().enumerate() {
+        match datastream(entry) {
+            Ok(datastream) => read.push(datastream),
+            Err(problem) => {
+                strange.push((i, format!("Thing {id}: {problem}"), entry.to_string()));
+            }
+        }
+    }
     Ok(Thing {
         name: text(entity, "name").unwrap_or(&id).to_owned(),
         position: entity
             .get("Locations")
             .and_then(Value::as_array)
             .and_then(|locations| locations.iter().find_map(position)),
-        datastreams: datastreams
-            .collect::<Result<_, _>>()
-            .map_err(|problem| format!("Thing {id}: {problem}"))?,
+        datastreams: read,
+        strange,
         id,
     })
 }

@@ -22,7 +22,7 @@ pub use config::{SensorThingsConfig, Stamp};
 use entities::{Datastream, Measured, measured};
 
 use super::hours::{
-    Reading, Series, SeriesError, SeriesSource, Station, Wanted, harvest, put_value,
+    Reading, Readings, Series, SeriesError, SeriesSource, Station, Wanted, harvest, put_value,
     resolve_entries, snapshot,
 };
 use super::http::{Client, ClientError, FetchError, authorization, bearer};
@@ -160,12 +160,12 @@ impl SensorThings {
     async fn read_last(&self, run: &Run, sink: &Sink<'_>) -> Result<Outcome, InputError> {
         let mut found = Batch::default();
         // A service that cannot expand so deep is asked for each Datastream.
-        let (listed, is_expanded) = match self.listed(run, true, &mut found).await {
+        let (mut listed, is_expanded) = match self.listed(run, true, &mut found).await {
             Ok(listed) => (listed, true),
             Err(InputError::Interrupted) => return Err(InputError::Interrupted),
             Err(_) => (self.listed(run, false, &mut found).await?, false),
         };
-        let stations = self.stations(run, listed.things, &mut found);
+        let stations = self.stations(run, &mut listed, &mut found);
         for station in &stations {
             if let Some(outcome) = run.should_end() {
                 sink.take(found).await?;
@@ -260,7 +260,7 @@ impl SeriesSource for SensorThings {
         _station: &Station<Ask>,
         series: &Series<Ask>,
         hours: Range<Hour>,
-    ) -> Result<Vec<Reading>, SeriesError> {
+    ) -> Result<Readings, SeriesError> {
         let place = self.place(series);
         let datastream = &series.ask.datastream;
         let keep = |entity: &Value| {
@@ -269,7 +269,11 @@ impl SeriesSource for SensorThings {
         };
         let edges = (hours.start, hours.end);
         match self.api.observations(run, datastream, edges, &keep).await {
-            Ok(entities) => Ok(self.read_all(run, &series.ask, &entities, false)),
+            // What of them cannot be used is counted.
+            Ok(entities) => Ok(Readings {
+                good: self.read_all(run, &series.ask, &entities, false),
+                odd: Vec::new(),
+            }),
             Err(error) => Err(not_read(place, &hours, error)),
         }
     }
@@ -320,10 +324,10 @@ impl Input for SensorThings {
     ) -> Result<Outcome, InputError> {
         if intent.wants_history() {
             let mut found = Batch::default();
-            let listed = self.listed(run, false, &mut found).await?;
-            let mut stations = self.stations(run, listed.things, &mut found);
+            let mut listed = self.listed(run, false, &mut found).await?;
+            let mut stations = self.stations(run, &mut listed, &mut found);
             let mut incomplete = listed.incomplete;
-            resolve_entries(sink, &self.origin, &Api::things_place(), &mut found).await?;
+            resolve_entries(sink, &self.origin, &mut found).await?;
             self.find_firsts(run, &mut stations, &mut incomplete, &mut found, sink)
                 .await?;
             sink.take(found).await?;

@@ -48,6 +48,15 @@ impl SensorThings {
         // A page that changed while it was read may hold a Thing twice.
         listed.things.sort_by(|a, b| a.id.cmp(&b.id));
         listed.things.dedup_by(|a, b| a.id == b.id);
+        for thing in &listed.things {
+            let place = Api::thing_place(&thing.id);
+            for (i, detail, text) in &thing.strange {
+                let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+                let body = text.clone().into_bytes();
+                found.set_aside(fault, &format!("{place}#{i}"), None, body);
+            }
+            found.understood.push(place);
+        }
         Ok(listed)
     }
 
@@ -120,9 +129,10 @@ impl SensorThings {
     pub(super) fn stations(
         &self,
         run: &Run,
-        things: Vec<Thing>,
+        listed: &mut Listed,
         found: &mut Batch,
     ) -> Vec<Station<Ask>> {
+        let things = std::mem::take(&mut listed.things);
         let mut named = BTreeMap::<String, usize>::new();
         for thing in &things {
             *named.entry(thing.name.clone()).or_default() += 1;
@@ -138,6 +148,9 @@ impl SensorThings {
             let Some(id) = StationId::new(&format!("{}:{local}", self.origin.network)) else {
                 continue;
             };
+            if !thing.strange.is_empty() {
+                listed.incomplete.insert(id.clone());
+            }
             let mut series = Vec::new();
             for datastream in &thing.datastreams {
                 series.extend(self.series(run, &thing, datastream, &id, found));
