@@ -241,22 +241,21 @@ impl Parts<'_> {
 /// Each source has a name of its own: checkpoints are kept by it.
 fn check_names(process: &ProcessConfig) -> anyhow::Result<()> {
     let mut names = std::collections::BTreeSet::new();
-    for source in &process.source {
-        let name = source.get("name").and_then(toml::Value::as_str);
-        match name.map(str::trim) {
-            // A name that is missing is told with the other settings.
-            None => {}
-            Some("") => {
-                return Err(refused(
-                    "a source has an empty `name`; checkpoints are kept by it".to_owned(),
-                ));
-            }
-            Some(name) if !names.insert(name) => {
-                return Err(refused(format!(
-                    "two sources are named `{name}`; checkpoints are kept by name, so give each its own"
-                )));
-            }
-            Some(_) => {}
+    // A name that is missing is told with the other settings.
+    let given = process
+        .source
+        .iter()
+        .filter_map(|source| source.get("name")?.as_str());
+    for name in given.map(str::trim) {
+        if name.is_empty() {
+            return Err(refused(
+                "a source has an empty `name`; checkpoints are kept by it".to_owned(),
+            ));
+        }
+        if !names.insert(name) {
+            return Err(refused(format!(
+                "two sources are named `{name}`; checkpoints are kept by name, so give each its own"
+            )));
         }
     }
     Ok(())

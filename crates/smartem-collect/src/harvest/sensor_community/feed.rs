@@ -12,7 +12,9 @@ use crate::harvest::http::Validators;
 use crate::harvest::samples::{Hours, Newest, Sample};
 
 /// All measurements of the last five minutes; below `v2` it would be the average of each sensor.
-const FIVE_MINUTES: &str = "/static/v1/data.json";
+pub(super) const FIVE_MINUTES: &str = "/static/v1/data.json";
+/// The same where a server has no `v1`: averages of five minutes are better than none.
+pub(super) const FIVE_MINUTES_AVERAGED: &str = "/static/v2/data.json";
 /// Of each sensor the average of the last hour.
 pub(super) const LAST_HOUR: &str = "/static/v2/data.1h.json";
 

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use futures::StreamExt;
 use jiff::SignedDuration;
+use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,7 +28,7 @@ use tracing::{info, warn};
 use url::Url;
 
 pub use config::{SensorCommunityConfig, SensorSetting};
-use feed::{FeedProgress, Found, LAST_HOUR, Scope};
+use feed::{FIVE_MINUTES, FIVE_MINUTES_AVERAGED, FeedProgress, Found, LAST_HOUR, Scope};
 use seen::Seen;
 
 use super::csv;
@@ -200,7 +201,11 @@ impl SensorCommunity {
         let fetch = |place: String| async move {
             let known = known.get(&place).filter(|_| poll.run.replay.is_none());
             let known = known.cloned().unwrap_or_default();
-            let answer = self.document(poll.run, &place, &known).await;
+            let mut answer = self.document(poll.run, &place, &known).await;
+            let is_missing = matches!(answer, Err(FetchError::Refused(StatusCode::NOT_FOUND)));
+            if is_missing && place == FIVE_MINUTES {
+                answer = self.document(poll.run, FIVE_MINUTES_AVERAGED, &known).await;
+            }
             (place, known, answer)
         };
         let requests = futures::stream::iter(places.iter().cloned().map(fetch));
