@@ -125,7 +125,9 @@ pub(crate) fn told_apart<T>(
         if let Some(entry) = read(entry) {
             if good.is_empty() {
                 let near = Some(time(&entry));
-                odd.iter_mut().for_each(|odd| odd.near = near);
+                for odd in &mut odd {
+                    odd.near = near;
+                }
             }
             good.push(entry);
         } else {
