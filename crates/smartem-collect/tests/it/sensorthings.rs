@@ -1,5 +1,9 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::extract::Query;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use smartem_collect::harvest::sensorthings::{SensorThings, SensorThingsConfig};
 use smartem_etl::{ExitCode, Outcome};
@@ -232,4 +236,62 @@ async fn a_strange_datastream_is_set_aside_alone() {
     network.run(input(config(&network)), HOURS).await;
     assert_eq!(network.set_aside().await, []);
     assert_eq!(network.samples(MOLENVELD, hour).await.len(), 18);
+}
+
+/// A service with one Datastream that knows neither `$orderby` nor `$filter`.
+fn without_order(times: &'static [&'static str]) -> Router {
+    let things = json!({"value": [{"@iot.id": 1, "name": "Square",
+        "Locations": [{"location": {"type": "Point", "coordinates": [5.87, 51.84]}}], "Datastreams": [{
+        "@iot.id": 2, "name": "x", "unitOfMeasurement": {"symbol": "ug/m3"},
+        "ObservedProperty": {"name": "PM10"},
+    }]}]});
+    let observations = async |Query(query): Query<BTreeMap<String, String>>| {
+        let number = |name: &str| query.get(name).and_then(|text| text.parse().ok());
+        let (top, skip) = (number("$top").unwrap_or(9), number("$skip").unwrap_or(0));
+        let page = times.iter().skip(skip).take(top);
+        let page: Vec<Value> = page
+            .map(|time| json!({"phenomenonTime": time, "result": 4.5}))
+            .collect();
+        Json(json!({"value": page}))
+    };
+    Router::new()
+        .route("/v1.0/Things", get(async move || Json(things)))
+        .route("/v1.0/Datastreams(2)/Observations", get(observations))
+}
+
+#[tokio::test]
+async fn a_service_that_knows_no_order_hides_no_first_and_no_newest_observation() {
+    const MIXED: [&str; 3] = [
+        "2026-11-22T12:10:00Z",
+        "2026-11-20T03:10:00Z",
+        "2026-11-21T09:10:00Z",
+    ];
+    // The first page seems to be in order, and it is not.
+    const LATER_PAGE: [&str; 12] = [
+        "2026-11-21T00:10:00Z",
+        "2026-11-21T01:10:00Z",
+        "2026-11-21T02:10:00Z",
+        "2026-11-21T03:10:00Z",
+        "2026-11-21T04:10:00Z",
+        "2026-11-21T05:10:00Z",
+        "2026-11-21T06:10:00Z",
+        "2026-11-21T07:10:00Z",
+        "2026-11-21T08:10:00Z",
+        "2026-11-21T09:10:00Z",
+        "2026-11-22T12:10:00Z",
+        "2026-11-20T03:10:00Z",
+    ];
+    for times in [&MIXED[..], &LATER_PAGE[..]] {
+        let network = Network::start("harvester-sensorthings", NOW, "/v1.0", |_| {
+            without_order(times)
+        })
+        .await;
+        network.run(input(config(&network)), LAST).await;
+        let square = station("test:Square");
+        let (time, _) = network.store.last_sample(&square).await.unwrap().unwrap();
+        assert_eq!(time, at("2026-11-22T12:10:00Z"));
+        network.run(input(config(&network)), HOURS).await;
+        let hour = "2026-11-20T03:00:00Z";
+        assert_eq!(network.samples("test:Square", hour).await.len(), 1);
+    }
 }

@@ -142,3 +142,22 @@ async fn what_a_silent_series_tells_afterwards_is_read() {
     let asked = network.tap.asked();
     assert!(asked.len() <= 3, "{asked:?}");
 }
+
+#[tokio::test]
+async fn a_series_that_tells_no_beginning_is_refused_with_the_remedy() {
+    let told = Told::default();
+    told.measures("2026-11-19T10:00:00Z");
+    let network = network(&told).await;
+    network.run(input(&network), HOURS).await;
+    assert_eq!(network.tap.asked().len(), 1);
+    let aside = network.set_aside().await;
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert!(aside[0].1.contains("set `since`"), "{aside:?}");
+    let mut config = TimeseriesConfig::new("test", network.url.clone());
+    config.series = vec!["1".to_owned()];
+    config.since = Some(at("2026-11-01T00:00:00Z"));
+    let mended = Timeseries::new(config, &vocabulary()).unwrap();
+    network.run(mended, HOURS).await;
+    assert!(has(&network, "2026-11-19T09:00:00Z").await);
+    assert_eq!(network.set_aside().await, []);
+}

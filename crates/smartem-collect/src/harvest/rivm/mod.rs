@@ -265,6 +265,43 @@ impl Timeseries {
         stations.collect()
     }
 
+    /// Leaves out the series of which nothing tells where they begin: they would be asked for from
+    /// 1970 on.
+    fn refuse_endless(
+        &self,
+        run: &Run,
+        station: &mut Station<Ask>,
+        is_known: impl Fn(&Series<Ask>) -> bool,
+        found: &mut Batch,
+    ) {
+        let begins = |series: &Series<Ask>| {
+            series.first.is_some() || self.config.since.is_some() || is_known(series)
+        };
+        let (read, endless) = std::mem::take(&mut station.series)
+            .into_iter()
+            .partition::<Vec<_>, _>(|series| begins(series));
+        station.series = read;
+        for Series { ask, .. } in endless {
+            let place = Api::series_place(&ask.id);
+            let detail = format!(
+                "series {} ({}) has no `firstValue`: set `since` to read it from there on",
+                ask.id, ask.described.label
+            );
+            warn!(source = %self.origin.source, place, detail, "series not read");
+            run.counters
+                .add_labelled("series_skipped", "no_first_value", 1);
+            found.understood.retain(|read| *read != place);
+            let body = json!({"id": ask.id, "label": ask.described.label});
+            let fault = Quarantine::new(QuarantineReason::MalformedRecord, detail);
+            found.set_aside(
+                fault,
+                &place,
+                Some(station.id.clone()),
+                body.to_string().into_bytes(),
+            );
+        }
+    }
+
     /// The hour that a value of this time belongs to.
     fn hour_of(&self, time: Timestamp) -> Option<Hour> {
         match self.config.stamp {
@@ -451,13 +488,17 @@ impl Input for Timeseries {
         }
         let mut found = Batch::default();
         let (described, missing) = self.described(run, &mut found).await?;
-        let stations = self.stations(run, described, &mut found);
-        resolve_entries(sink, &self.origin, &mut found).await?;
-        sink.take(found).await?;
+        let mut stations = self.stations(run, described, &mut found);
         let checkpoints = sink
             .store()
             .checkpoints(&run.process, &self.origin.source)
             .await?;
+        for station in &mut stations {
+            let is_known = |series: &Series<Ask>| checkpoints.contains_key(&series.key);
+            self.refuse_endless(run, station, is_known, &mut found);
+        }
+        resolve_entries(sink, &self.origin, &mut found).await?;
+        sink.take(found).await?;
         let incomplete: BTreeSet<StationId> = missing
             .iter()
             .filter_map(|id| checkpoints.get(id).and_then(station_of))

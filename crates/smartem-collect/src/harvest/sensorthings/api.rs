@@ -1,13 +1,15 @@
 //! The addresses and pages of a SensorThings service.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use smartem_etl::Run;
 use smartem_model::Hour;
 use url::Url;
 
-use super::entities::Datastream;
+use super::entities::{Datastream, time_of};
 use crate::harvest::http::{Client, FetchError};
 
 /// A service never has so many pages of one listing that more would make sense.
@@ -165,8 +167,50 @@ impl Api {
         self.of_datastream(datastream, &query)
     }
 
-    /// The first or the newest Observation of a Datastream, if it has any.
-    pub(super) async fn at_end(
+    /// The first Observation of a Datastream, if it has any.
+    ///
+    /// Believed when the service has nothing before it; one that knows no order is read through.
+    pub(super) async fn first(
+        &self,
+        run: &Run,
+        datastream: &Datastream,
+    ) -> Result<Option<Value>, ApiError> {
+        let some = self.in_order(run, datastream, "asc").await?;
+        let Some(first) = some.first() else {
+            return Ok(None);
+        };
+        if is_ascending(&some)
+            && let Some(time) = time_of(first)
+            && let Ok(before) = time.checked_sub(SignedDuration::from_millis(1))
+        {
+            let query = [
+                ("$filter", format!("phenomenonTime le {before}")),
+                ("$top", A_FEW.to_string()),
+            ];
+            let url = self.of_datastream(datastream, &query)?;
+            if self.page(run, &url).await?.0.is_empty() {
+                return Ok(Some(first.clone()));
+            }
+        }
+        let is_before = |a: Timestamp, b: Timestamp| a < b;
+        self.read_through(run, datastream, &is_before).await
+    }
+
+    /// The newest Observation of a Datastream, if it has any, in the same way.
+    pub(super) async fn newest(
+        &self,
+        run: &Run,
+        datastream: &Datastream,
+    ) -> Result<Option<Value>, ApiError> {
+        let some = self.in_order(run, datastream, "desc").await?;
+        if is_descending(&some) {
+            return Ok(some.into_iter().next());
+        }
+        let is_after = |a: Timestamp, b: Timestamp| a > b;
+        self.read_through(run, datastream, &is_after).await
+    }
+
+    async fn in_order(
         &self,
         run: &Run,
         datastream: &Datastream,
@@ -174,10 +218,36 @@ impl Api {
     ) -> Result<Vec<Value>, ApiError> {
         let query = [
             ("$orderby", format!("phenomenonTime {order}")),
-            ("$top", "1".to_owned()),
+            ("$top", A_FEW.to_string()),
         ];
         let url = self.of_datastream(datastream, &query)?;
         Ok(self.page(run, &url).await?.0)
+    }
+
+    /// Of all Observations the one whose time comes before that of all others.
+    async fn read_through(
+        &self,
+        run: &Run,
+        datastream: &Datastream,
+        comes_before: &(dyn Fn(Timestamp, Timestamp) -> bool + Sync),
+    ) -> Result<Option<Value>, ApiError> {
+        let found: Mutex<Option<(Timestamp, Value)>> = Mutex::new(None);
+        let look = |entity: &Value| {
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(time) = time_of(entity)
+                && found
+                    .as_ref()
+                    .is_none_or(|(best, _)| comes_before(time, *best))
+            {
+                *found = Some((time, entity.clone()));
+            }
+            false
+        };
+        let query = [("$top", self.page.to_string())];
+        let url = self.of_datastream(datastream, &query)?;
+        self.pages(run, url, &look).await?;
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(found.map(|(_, entity)| entity))
     }
 
     fn of_datastream(
@@ -262,6 +332,15 @@ impl Api {
     }
 }
 
+fn is_ascending(entities: &[Value]) -> bool {
+    entities.iter().map(time_of).is_sorted()
+}
+
+/// Whether the first of these is the newest, as far as they tell.
+pub(super) fn is_descending(entities: &[Value]) -> bool {
+    entities.iter().rev().map(time_of).is_sorted()
+}
+
 fn parameter(url: &Url, wanted: &str) -> Option<usize> {
     let mut all = url.query_pairs();
     let found = all.find(|(name, _)| name == wanted)?;
@@ -288,7 +367,7 @@ fn after(url: &Url, count: usize) -> Url {
 
 fn expand(with_newest: bool) -> String {
     let newest = if with_newest {
-        ",Observations($orderby=phenomenonTime desc;$top=1)"
+        ",Observations($orderby=phenomenonTime desc;$top=2)"
     } else {
         ""
     };

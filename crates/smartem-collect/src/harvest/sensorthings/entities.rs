@@ -84,6 +84,8 @@ pub(super) struct Datastream {
     pub span: Option<(Timestamp, Timestamp)>,
     /// The newest Observation, where it was asked for.
     pub newest: Vec<Value>,
+    /// Whether the service gave them, if only an empty list.
+    pub tells_newest: bool,
 }
 
 /// An id as it stands in an address: a text in quotes, which are doubled within.
@@ -145,6 +147,7 @@ pub(super) fn datastream(entity: &Value) -> Result<Datastream, String> {
         property: [property("name"), property("definition")],
         unit: unit.unwrap_or_default().to_owned(),
         span: text(entity, "phenomenonTime").and_then(span),
+        tells_newest: newest.is_some(),
         newest: newest.cloned().unwrap_or_default(),
         id,
     })
@@ -172,6 +175,13 @@ fn span(text: &str) -> Option<(Timestamp, Timestamp)> {
         Some((start, end)) => Some((parse_timestamp(start)?, parse_timestamp(end)?)),
         None => parse_timestamp(text).map(|time| (time, time)),
     }
+}
+
+/// The time of an Observation; of an interval its start.
+pub(super) fn time_of(entity: &Value) -> Option<Timestamp> {
+    text(entity, "phenomenonTime")
+        .and_then(span)
+        .map(|(start, _)| start)
 }
 
 /// What an Observation tells.

@@ -17,7 +17,7 @@ use smartem_etl::{
 use smartem_model::{Hour, Position, Quarantine, QuarantineReason, UnitConversion, Vocabulary};
 use tracing::warn;
 
-use api::{Api, ApiError};
+use api::{Api, ApiError, is_descending};
 pub use config::{SensorThingsConfig, Stamp};
 use entities::{Datastream, Measured, measured};
 
@@ -174,8 +174,11 @@ impl SensorThings {
             let mut readings = Vec::new();
             for series in &station.series {
                 let ask = &series.ask;
-                let entities = if is_expanded {
-                    ask.datastream.newest.clone()
+                let newest = &ask.datastream.newest;
+                let is_told = ask.datastream.tells_newest && is_descending(newest);
+                // A service may know no order here, and then its first is any.
+                let entities = if is_expanded && is_told {
+                    newest.iter().take(1).cloned().collect()
                 } else {
                     self.newest(run, ask).await?
                 };
@@ -192,8 +195,8 @@ impl SensorThings {
 
     /// The newest Observation of a Datastream; none when it cannot be had.
     async fn newest(&self, run: &Run, ask: &Ask) -> Result<Vec<Value>, InputError> {
-        match self.api.at_end(run, &ask.datastream, "desc").await {
-            Ok(entities) => Ok(entities),
+        match self.api.newest(run, &ask.datastream).await {
+            Ok(newest) => Ok(newest.into_iter().collect()),
             Err(ApiError::Fetch(FetchError::Interrupted)) => Err(InputError::Interrupted),
             Err(error) => {
                 let source = &self.origin.source;

@@ -8,7 +8,7 @@ use smartem_model::{Hour, Quarantine, QuarantineReason, StationId, UnitConversio
 use tracing::warn;
 
 use super::api::{Api, ApiError};
-use super::entities::{self, Datastream, Thing, measured};
+use super::entities::{self, Datastream, Thing, time_of};
 use super::{Ask, SensorThings, is_gone};
 use crate::harvest::hours::{Series, Station};
 use crate::harvest::http::FetchError;
@@ -264,13 +264,13 @@ impl SensorThings {
             };
             let asked = station.series.iter().filter(|series| unknown(series));
             let asked = asked.map(|series| async {
-                let first = self.api.at_end(run, &series.ask.datastream, "asc").await;
+                let first = self.api.first(run, &series.ask.datastream).await;
                 (series.key.clone(), first)
             });
             let answers = futures::future::join_all(asked).await;
             for (key, answer) in answers {
                 let first = match answer {
-                    Ok(entities) => self.first_hour(&entities),
+                    Ok(first) => first.as_ref().and_then(first_hour),
                     Err(ApiError::Fetch(FetchError::Interrupted)) => {
                         return Err(InputError::Interrupted);
                     }
@@ -308,11 +308,10 @@ impl SensorThings {
         }
         Ok(())
     }
+}
 
-    fn first_hour(&self, entities: &[Value]) -> Option<Hour> {
-        let read = |entity| measured(entity, self.config.stamp).ok();
-        entities.iter().filter_map(read).map(|m| m.hour).min()
-    }
+fn first_hour(entity: &Value) -> Option<Hour> {
+    Hour::containing(time_of(entity)?)
 }
 
 fn understood(entity: &Value) -> Result<Thing, ApiError> {
