@@ -204,7 +204,7 @@ impl Progress {
     }
 }
 
-/// How many changes a process over the store still has before it; `None` for one that never ran.
+/// How many changes a process over the store still has before it; all, for one that never ran.
 pub async fn waiting(store: &Store, process: &str, of: ChangesOf) -> Result<u64, StoreError> {
     let checkpoints = store.checkpoints(process, SOURCE).await?;
     let mark = checkpoints

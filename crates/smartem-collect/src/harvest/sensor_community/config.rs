@@ -39,7 +39,7 @@ pub struct SensorCommunityConfig {
     /// hours of which nothing else is stored.
     #[serde(default = "yes")]
     pub hour_feed: bool,
-    /// Whether hours without measured values are filled from the archive, day by day.
+    /// Whether hours of which nothing is stored, not even an average, are filled from the archive, day by day.
     #[serde(default)]
     pub archive: bool,
     /// Address of the archive.

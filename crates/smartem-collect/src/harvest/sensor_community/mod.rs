@@ -50,7 +50,7 @@ const ABOUT: About = About {
         are counted and logged. A value that is no number is left out and counted. An item without \
         sensor, location or time is set aside, one for each sensor, until a good one comes.\n\n\
         What a missed poll has lost comes from the averages of the last hour (`hour_feed`) and from the \
-        archive (`archive`): both only fill hours of which nothing measured is stored.",
+        archive (`archive`): both only fill hours of which nothing is stored.",
     checkpoint: "The time of the last poll and the validators of its answers; of the archive the first \
         day that is not settled, for later days when they were read and which files failed, and the last \
         file of a day that is not read to its end; the sensors seen, whose archive files are wanted.",
