@@ -5,24 +5,29 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The rooms from the top down, each with those it may know.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("smartem-model", &[]),
     ("smartem-refine", &["smartem-model"]),
-    ("smartem-store", &["smartem-model"]),
+    ("smartem-points", &[]),
+    ("smartem-store", &["smartem-model", "smartem-points"]),
     (
         "smartem-etl",
         &["smartem-model", "smartem-refine", "smartem-store"],
     ),
     ("smartem-http", &["smartem-model"]),
+    ("smartem-mqtt", &[]),
     // Plays the outside world, so it knows nothing of the platform.
     ("smartem-simulate", &[]),
     (
         "smartem-collect",
         &[
             "smartem-model",
+            "smartem-points",
+            "smartem-refine",
             "smartem-store",
             "smartem-etl",
             "smartem-http",
+            "smartem-mqtt",
         ],
     ),
     (
@@ -42,10 +47,12 @@ const ROOMS: [(&str, &[&str]); 10] = [
         "smartem",
         &[
             "smartem-model",
+            "smartem-points",
             "smartem-refine",
             "smartem-store",
             "smartem-etl",
             "smartem-http",
+            "smartem-mqtt",
             "smartem-simulate",
             "smartem-collect",
             "smartem-publish",

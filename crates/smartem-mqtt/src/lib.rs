@@ -1,0 +1,1 @@
+//! MQTT: an embedded broker and a client; it knows nothing of payloads.

@@ -1,0 +1,1 @@
+//! The query language of InfluxDB 1.x.

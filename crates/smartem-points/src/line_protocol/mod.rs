@@ -1,0 +1,1 @@
+//! Points as text: InfluxDB line protocol.
