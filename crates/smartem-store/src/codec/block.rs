@@ -66,15 +66,13 @@ pub(crate) fn decode_block(
         return Err(CodecError::TooLarge);
     }
     let mut numbers = Numbers::default();
-    let mut rows = Rows::default();
+    let mut times = Vec::new();
     let mut part = part(&mut reader)?;
     let zeros = part.byte()?;
     let counts = numbers.read(&mut part, count)?;
-    read_times(
-        &mut rows.times,
-        counts.iter().map(|it| it.cast_signed()),
-        zeros,
-    )?;
+    read_times(&mut times, counts.iter().map(|it| it.cast_signed()), zeros)?;
+    // Blocks are written in order.
+    let mut rows = Rows::of_times(times);
     for _ in 0..reader.length()? {
         let field = FieldNo::try_from(reader.varint()?);
         let field = field.map_err(|_| CodecError::Malformed("a field number out of range"))?;

@@ -13,6 +13,8 @@ pub(crate) struct Rows {
     /// Nanoseconds since 1970 (UTC).
     pub(crate) times: Vec<i64>,
     pub(crate) columns: Vec<FieldColumn>,
+    /// Whether some time is not later than the one before.
+    is_mixed: bool,
 }
 
 /// The values of a field; it may end before the rows do: the rest has none.
@@ -133,6 +135,14 @@ fn place(bits: u64) -> usize {
 }
 
 impl Rows {
+    /// Rows of these times, which are in order.
+    pub(crate) fn of_times(times: Vec<i64>) -> Self {
+        Self {
+            times,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.times.len()
     }
@@ -148,6 +158,7 @@ impl Rows {
     /// Adds a point; `fields` tells the number of each of its fields.
     pub(crate) fn push(&mut self, point: BatchPoint<'_>, fields: &[FieldNo]) {
         let row = self.times.len();
+        self.is_mixed |= self.times.last().is_some_and(|last| *last >= point.time);
         self.times.push(point.time);
         for (position, ((_, value), &field)) in point.fields().zip(fields).enumerate() {
             let column = self.place_of(position, field, value.field_type());
@@ -183,6 +194,8 @@ impl Rows {
     /// Adds the rows of another, which are newer: where times are equal, their values hold.
     pub(crate) fn append(&mut self, other: &Self) {
         let before = self.len();
+        let ends = self.times.last().zip(other.times.first());
+        self.is_mixed |= other.is_mixed || ends.is_some_and(|(last, first)| last >= first);
         self.times.extend_from_slice(&other.times);
         for column in &other.columns {
             let own = self.place_of(usize::MAX, column.field, column.field_type);
@@ -213,7 +226,16 @@ impl Rows {
 
     /// Whether times grow from row to row.
     pub(crate) fn is_in_order(&self) -> bool {
-        self.times.windows(2).all(|pair| pair[0] < pair[1])
+        !self.is_mixed
+    }
+
+    /// The latest time.
+    pub(crate) fn latest(&self) -> Option<i64> {
+        if self.is_mixed {
+            self.times.iter().max().copied()
+        } else {
+            self.times.last().copied()
+        }
     }
 
     /// The rows in order of time, each time once: of several the values of the later rows hold.
@@ -252,7 +274,11 @@ impl Rows {
             ordered
         });
         let columns = columns.collect();
-        Self { times, columns }
+        Self {
+            times,
+            columns,
+            is_mixed: false,
+        }
     }
 
     /// The rows within a range of times, when the rows are in order.
@@ -281,6 +307,7 @@ impl Rows {
         Self {
             times: self.times[start..end].to_vec(),
             columns: columns.collect(),
+            is_mixed: self.is_mixed,
         }
     }
 
@@ -304,6 +331,7 @@ impl Rows {
         });
         Self {
             columns: columns.collect(),
+            is_mixed: self.is_mixed,
             times: kept.iter().map(|row| self.times[*row]).collect(),
         }
     }

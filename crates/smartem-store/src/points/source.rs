@@ -252,6 +252,13 @@ impl Engine {
             let mut state = self.state();
             let touched: Vec<SeriesNo> = state.touched.drain().collect();
             for series in touched {
+                let frozen = state.frozen.as_ref().and_then(|it| it.buffer.rows(series));
+                let in_memory = [state.active.rows(series), frozen].into_iter().flatten();
+                let latest = in_memory.filter_map(Rows::latest).max();
+                // What arrives late is told by the hour it belongs to.
+                if latest.is_some_and(|time| time < since) {
+                    continue;
+                }
                 let station = state
                     .catalogue
                     .series(series)
