@@ -103,6 +103,9 @@ async fn load(title: &str, stations: usize, fields: &[&str], minutes: i64, batch
         values as f64 / waited.as_secs_f64() / 1e6,
         size as f64 / values as f64
     );
+    if let Ok(keep) = std::env::var("KEEP") {
+        std::fs::copy(dir.path().join("smartem.sqlite"), keep).unwrap();
+    }
     let series = points.series("db", "air");
     let start = Instant::now();
     let mut rows = 0;

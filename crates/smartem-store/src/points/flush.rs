@@ -67,8 +67,13 @@ pub(crate) fn day_of(time: i64) -> i64 {
 impl Engine {
     pub(crate) async fn commit(self: &Arc<Self>) -> Result<(), StoreError> {
         let _one = self.committing.lock().await;
-        // What was frozen before a failure, then what came after.
-        while self.commit_frozen().await? {}
+        let has_failed = self.state().frozen.is_some();
+        self.commit_frozen().await?;
+        if has_failed {
+            // That was what failed before; now what came after.
+            self.commit_frozen().await?;
+        }
+        // What comes meanwhile waits for the next time: there would be no end of it.
         Ok(())
     }
 
@@ -137,7 +142,8 @@ impl Engine {
             // Its panic was told; what is in memory is still to be committed.
             let _ = task.await;
         }
-        self.commit().await
+        self.commit().await?;
+        self.backend.checkpoint().await
     }
 
     /// Ends the work in the background, whatever is in memory: the log has it.

@@ -178,6 +178,18 @@ impl Sqlite {
         .await
     }
 
+    /// Moves what is in the write-ahead log into the database file, as far as readers allow.
+    pub(crate) async fn checkpoint(&self) -> Result<(), StoreError> {
+        const ACTION: &str = "moving the write-ahead log into the database";
+        let connection = Arc::clone(&self.writer).lock_owned().await;
+        let file = self.file.clone();
+        blocking(ACTION, move || {
+            let moved = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            moved.map_err(|error| Fault::from(error).during(ACTION, &file))
+        })
+        .await
+    }
+
     /// Runs `work` in a transaction that reads: it sees one state of the store throughout.
     async fn read<T, W>(self: &Arc<Self>, action: &'static str, work: W) -> Result<T, StoreError>
     where
