@@ -1,6 +1,8 @@
 use std::fmt;
 use std::ops::{Deref, Range};
 
+use super::TIMES;
+
 /// So many errors of one text are kept; the rest are counted.
 const KEPT: usize = 1_000;
 
@@ -144,15 +146,8 @@ pub enum Reason {
     #[error("strconv.ParseInt: parsing \"{0}\": value out of range")]
     TimeDigits(Box<str>),
     /// A time before 1677 or after 2262.
-    #[error("time {time} is outside the range [{first}, {last}]")]
-    TimeRange {
-        /// As it was written, in its unit.
-        time: i64,
-        /// The earliest in that unit.
-        first: i64,
-        /// The latest in that unit.
-        last: i64,
-    },
+    #[error("time outside range {} - {}", TIMES.start(), TIMES.end())]
+    TimeRange,
     /// Something follows the time.
     #[error("point is invalid")]
     Trailing,

@@ -24,7 +24,7 @@ pub enum Reserved {
         measurement: Box<str>,
     },
     /// Its time is one of the three that InfluxDB needs for itself, at both ends of what 64 bits hold.
-    #[error("time {time} is outside the range [{}, {}]", TIMES.start(), TIMES.end())]
+    #[error("time outside range {} - {}", TIMES.start(), TIMES.end())]
     Time {
         /// Its line, counted from 1.
         line: u32,

@@ -327,27 +327,11 @@ fn time(line: &[u8], fields_end: usize, clock: &Clock) -> Result<i64, Reason> {
         IntegerError::Syntax => Reason::TimeSyntax(written()),
         IntegerError::Range => Reason::TimeDigits(written()),
     })?;
-    let time = in_range(number, clock)?;
+    let time = number.checked_mul(clock.unit);
+    let time = time.filter(|time| TIMES.contains(time));
+    let time = time.ok_or(Reason::TimeRange)?;
     if line[end..].iter().any(|byte| *byte != b' ') {
         return Err(Reason::Trailing);
     }
     Ok(time)
-}
-
-fn in_range(number: i64, clock: &Clock) -> Result<i64, Reason> {
-    let unit = clock.unit;
-    match number.checked_mul(unit) {
-        Some(time) if TIMES.contains(&time) => Ok(time),
-        // InfluxDB shows the seconds of a time that could be computed.
-        Some(time) => Err(Reason::TimeRange {
-            time: time.div_euclid(1_000_000_000),
-            first: *TIMES.start(),
-            last: *TIMES.end(),
-        }),
-        None => Err(Reason::TimeRange {
-            time: number,
-            first: TIMES.start() / unit,
-            last: TIMES.end() / unit,
-        }),
-    }
 }

@@ -261,11 +261,7 @@ fn time_of(text: &[u8], clock: &Clock) -> Result<i64, Reason> {
         IntegerError::Syntax => Reason::TimeSyntax(written()),
         IntegerError::Range => Reason::TimeDigits(written()),
     })?;
-    number.checked_mul(clock.unit).ok_or(Reason::TimeRange {
-        time: number,
-        first: i64::MIN / clock.unit,
-        last: i64::MAX / clock.unit,
-    })
+    number.checked_mul(clock.unit).ok_or(Reason::TimeRange)
 }
 
 /// What a byte after a backslash stands for in a string.
