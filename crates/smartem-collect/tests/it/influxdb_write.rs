@@ -10,14 +10,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderValue};
-use smartem_collect::receive::influxdb::{
-    DatabaseCounts, Databases, InfluxdbSettings, PointCounts, Refusal, WriteError, WriteReport,
-    part,
-};
+use smartem_collect::receive::PointSink;
+use smartem_collect::receive::influxdb::{DatabaseCounts, InfluxdbSettings, PointCounts, part};
 use smartem_http::auth::{Authority, Credentials, Guard, GuardSettings, Principal, Right};
 use smartem_http::{HttpMetrics, Limits, Problem, Readiness, assemble, serve};
 use smartem_points::{MemoryPoints, PointBatch, PointSource as _};
 use smartem_simulate::influxd::{ADMIN, Influxd, InfluxdError};
+use smartem_store::{PointsError, Refusal, WriteReport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -37,16 +36,20 @@ impl Memory {
 }
 
 #[async_trait]
-impl Databases for Memory {
-    async fn write(&self, database: &str, batch: PointBatch) -> Result<WriteReport, WriteError> {
+impl PointSink for Memory {
+    async fn create_database(&self, _: &str) -> Result<bool, PointsError> {
+        Ok(false)
+    }
+
+    async fn write(&self, database: &str, batch: PointBatch) -> Result<WriteReport, PointsError> {
         let mut points = self.points.lock().unwrap();
         if database == "full" {
             let problem = "no space left on device".to_owned();
-            return Err(WriteError::Unavailable { problem });
+            return Err(PointsError::Unavailable { problem });
         }
         if !points.databases().iter().any(|name| name == database) {
             let name = database.to_owned();
-            return Err(WriteError::NoDatabase { name });
+            return Err(PointsError::NoDatabase { name });
         }
         let lines = points.write(database, &batch);
         let mut refused = Vec::new();

@@ -12,12 +12,13 @@
 mod answer;
 mod body;
 mod counts;
-mod databases;
 mod intake;
 mod v1;
 mod v2;
 
 use std::sync::Arc;
+
+use crate::receive::PointSink;
 
 use axum::routing::{get, post};
 use smartem_etl::Clock;
@@ -27,7 +28,6 @@ use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 
 pub use counts::{DatabaseCounts, PointCounts};
-pub use databases::{Databases, Refusal, WriteError, WriteReport};
 
 /// How much the faces take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Default for InfluxdbSettings {
 
 /// What the faces need.
 struct Face {
-    databases: Arc<dyn Databases>,
+    points: Arc<dyn PointSink>,
     guard: Guard,
     clock: Clock,
     settings: InfluxdbSettings,
@@ -67,10 +67,10 @@ struct Document;
 
 /// The routes of the faces.
 ///
-/// Points go to `databases`; `guard` says who may write, `clock` gives the time of points that have
+/// Points go to `points`; `guard` says who may write, `clock` gives the time of points that have
 /// none, and `counts` grows.
 pub fn part(
-    databases: Arc<dyn Databases>,
+    points: Arc<dyn PointSink>,
     guard: Guard,
     clock: Clock,
     settings: InfluxdbSettings,
@@ -80,7 +80,7 @@ pub fn part(
     let largest = settings.body_limit.max(settings.unpacked_limit);
     let memory = Semaphore::new(body::places(settings.memory.max(largest)));
     let face = Arc::new(Face {
-        databases,
+        points,
         guard,
         clock,
         settings,
