@@ -90,6 +90,11 @@ soak: web ## The same with 200 seeds, and a backlog with a budget of 30 s (hours
 	BACKLOG_BUDGET_S=30 $(CARGO) test --locked -p smartem --test it backlog -- --nocapture
 	FAULT_TEST_SEEDS=200 $(CARGO) test --locked -p smartem --test it faults -- --nocapture
 
+.PHONY: fuzz
+fuzz: ## Look for bytes that line protocol stumbles over, 10 minutes (nightly Rust and cargo-fuzz)
+	@scripts/need.sh cargo cc cargo-fuzz
+	$(CARGO) +nightly fuzz run line_protocol -- -max_total_time=600 -max_len=4096
+
 .PHONY: clean
 clean: ## Remove what was built
 	$(CARGO) clean
