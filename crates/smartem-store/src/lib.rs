@@ -6,6 +6,7 @@
 //! - [`Changes`]: what chains over the store read, in the order of change
 //! - [`StationView`], [`ObservationQuery`], [`Page`]: what services read
 //! - [`QuarantineEntry`], [`RunRow`], [`Backlog`]: what an operator looks at
+//! - [`TokenRow`], [`SecretHash`]: who may write
 //!
 //! Each method that writes is one transaction: it happens whole or not at all, also when the
 //! process is killed. What the refined tables hold in the end depends on the raw records only,
@@ -22,6 +23,7 @@ mod lock;
 mod query;
 mod sqlite;
 mod store;
+mod token;
 mod track;
 mod work;
 
@@ -42,6 +44,7 @@ pub use query::{
     StationView,
 };
 pub use store::{Access, Store};
+pub use token::{HashError, NewToken, Secret, SecretHash, TokenRow};
 pub use track::DEFAULT_MOVE_M;
 pub use work::{
     Columns, CommitRefined, CommitReport, Growing, ReadsKey, RefinedHour, Selection, SnapshotFacts,
