@@ -94,7 +94,7 @@ impl fmt::Debug for Secret {
 }
 
 /// What is stored of a secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SecretHash(Arc<str>);
 
 /// A password that cannot be hashed.

@@ -6,6 +6,7 @@ mod examples;
 mod influxdb;
 mod network;
 mod opensensemap;
+mod receive;
 mod recorder;
 mod remote;
 mod sensor_community;
