@@ -7,6 +7,7 @@
 //! - [`StationView`], [`ObservationQuery`], [`Page`]: what services read
 //! - [`Points`]: what stations push, in a log first, then in blocks
 //! - [`QuarantineEntry`], [`RunRow`], [`Backlog`]: what an operator looks at
+//! - [`TokenRow`], [`SecretHash`]: who may write
 //!
 //! Each method that writes is one transaction: it happens whole or not at all, also when the
 //! process is killed. What the refined tables hold in the end depends on the raw records only,
@@ -24,6 +25,7 @@ mod points;
 mod query;
 mod sqlite;
 mod store;
+mod token;
 mod track;
 mod work;
 
@@ -49,6 +51,7 @@ pub use query::{
 };
 pub(crate) use sqlite::{StationHourKey, StoredPoints};
 pub use store::{Access, Store};
+pub use token::{HashError, NewToken, Secret, SecretHash, TokenRow};
 pub use track::DEFAULT_MOVE_M;
 pub use work::{
     Columns, CommitRefined, CommitReport, Growing, ReadsKey, RefinedHour, Selection, SnapshotFacts,

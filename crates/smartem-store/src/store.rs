@@ -11,9 +11,10 @@ use crate::sqlite::{Sqlite, blocking};
 use crate::{
     Backlog, ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf, CheckReport, Columns,
     CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, Intake, IntakeReport,
-    LastIntake, LastReport, Migration, ObservationQuery, Page, ProcessLock, Progress,
+    LastIntake, LastReport, Migration, NewToken, ObservationQuery, Page, ProcessLock, Progress,
     QuarantineEntry, QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts,
     StationDeclaration, StationHour, StationLocation, StationView, StationWork, StoreError,
+    TokenRow,
 };
 
 /// How a store is opened.
@@ -359,5 +360,31 @@ impl Store {
     /// Reads everything and compares it with its sums.
     pub async fn check(&self) -> Result<CheckReport, StoreError> {
         self.backend.check().await
+    }
+}
+
+/// Who may write.
+impl Store {
+    /// Adds a token.
+    ///
+    /// # Errors
+    /// [`StoreError::TokenExists`] when one that is not revoked has the name.
+    pub async fn add_token(&self, token: NewToken) -> Result<(), StoreError> {
+        self.backend.add_token(token).await
+    }
+
+    /// All tokens by name, also those that are revoked or have expired.
+    pub async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        self.backend.tokens().await
+    }
+
+    /// Ends the validity of a token; whether there was one of this name that was not revoked.
+    pub async fn revoke_token(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
+        self.backend.revoke_token(name.to_owned(), now).await
+    }
+
+    /// Notes when tokens were used, by id.
+    pub async fn note_token_use(&self, used: Vec<(i64, Timestamp)>) -> Result<(), StoreError> {
+        self.backend.note_token_use(used).await
     }
 }

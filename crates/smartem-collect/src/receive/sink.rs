@@ -1,6 +1,7 @@
 //! Where points go.
 
 use async_trait::async_trait;
+use smartem_http::{Kind, Problem};
 use smartem_points::PointBatch;
 use smartem_store::{Points, PointsError, WriteReport};
 
@@ -30,4 +31,21 @@ impl PointSink for Points {
     fn project_of(&self, database: &str) -> Option<String> {
         Self::project_of(self, database)
     }
+}
+
+/// The answer to who sent points that were not kept.
+pub(super) fn not_kept(error: PointsError) -> Problem {
+    let detail = "What was sent could not be kept and is not stored; send it again.";
+    Problem::new(Kind::Unavailable, detail).because(error)
+}
+
+/// Writes into a database of a receiver, making it at the first time.
+pub(super) async fn write_own(
+    sink: &dyn PointSink,
+    database: &str,
+    batch: PointBatch,
+) -> Result<WriteReport, PointsError> {
+    // Making one that is there costs nothing beside the write itself.
+    sink.create_database(database).await?;
+    sink.write(database, batch).await
 }

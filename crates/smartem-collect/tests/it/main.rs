@@ -8,6 +8,7 @@ mod influxdb_lines;
 mod influxdb_write;
 mod network;
 mod opensensemap;
+mod receive;
 mod recorder;
 mod remote;
 mod sensor_community;

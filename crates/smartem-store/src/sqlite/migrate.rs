@@ -7,7 +7,7 @@ use super::convert::micros;
 use crate::Migration;
 
 /// All steps, the first being version 1.
-const STEPS: [(&str, &str); 4] = [
+const STEPS: [(&str, &str); 5] = [
     ("first", include_str!("migrations/0001-first.sql")),
     (
         "declared-location",
@@ -15,6 +15,7 @@ const STEPS: [(&str, &str); 4] = [
     ),
     ("chains", include_str!("migrations/0003-chains.sql")),
     ("points", include_str!("migrations/0004-points.sql")),
+    ("tokens", include_str!("migrations/0005-tokens.sql")),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (

@@ -21,6 +21,7 @@ mod series;
 mod stations;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod work;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ mod refine;
 mod serve;
 mod simulate;
 mod store;
+mod token;
 mod up;
 
 use std::io::IsTerminal as _;
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Device(args) => device::run(&args, &global).await,
             Command::Store(args) => store::run(&args, &global).await,
             Command::Quarantine(args) => quarantine::run(&args, &global).await,
+            Command::Token(args) => token::run(&args, &global).await,
             Command::Healthcheck => healthcheck::run(&global).await,
             Command::Refine(_) | Command::Config(_) => Ok(ExitCode::SUCCESS),
         }

@@ -14,4 +14,5 @@ mod rooms;
 mod runs;
 mod services;
 mod support;
+mod tokens;
 mod tutorial;
