@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 
 pub use counts::{DatabaseCounts, PointCounts};
-pub use databases::{Databases, Refusal, WriteError, WriteReport};
+pub use databases::Databases;
 
 /// How much the faces take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
