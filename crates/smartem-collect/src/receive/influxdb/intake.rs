@@ -10,12 +10,12 @@ use smartem_http::Problem;
 use smartem_http::auth::{Caller, Right};
 use smartem_points::line_protocol::{Dialect, LineErrors, Reserved, read, take_reserved};
 use smartem_points::{PointBatch, Precision};
+use smartem_store::{PointsError, Refusal};
 use tracing::{error, info};
 use url::form_urlencoded;
 
 use super::body::{BodyError, Encoding, receive, unpack};
 use super::{DatabaseCounts, Face};
-use smartem_store::{PointsError, Refusal};
 
 /// Larger bodies are read on a thread where that may take its time.
 const QUICK: usize = 64 * 1024;

@@ -18,14 +18,14 @@ mod v2;
 
 use std::sync::Arc;
 
-use crate::receive::PointSink;
-
 use axum::routing::{get, post};
 use smartem_etl::Clock;
 use smartem_http::ServicePart;
 use smartem_http::auth::Guard;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
+
+use crate::receive::PointSink;
 
 pub use counts::{DatabaseCounts, PointCounts};
 

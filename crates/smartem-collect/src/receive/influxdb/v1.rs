@@ -9,12 +9,12 @@ use axum::response::Response;
 use smartem_http::auth::{Caller, Credentials};
 use smartem_http::{Kind, Problem};
 use smartem_points::line_protocol::Dialect;
+use smartem_store::PointsError;
 
 use super::Face;
 use super::answer::{VERSION, answer, header_text, json_string, quoted};
 use super::body::BodyError;
 use super::intake::{Failure, Outcome, Query, Target, admit, precision, take_in};
-use smartem_store::PointsError;
 
 const X_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
 

@@ -9,12 +9,12 @@ use axum::response::Response;
 use smartem_http::auth::Caller;
 use smartem_http::{Kind, Problem};
 use smartem_points::line_protocol::Dialect;
+use smartem_store::PointsError;
 
 use super::Face;
 use super::answer::{answer, json_string, quoted};
 use super::body::BodyError;
 use super::intake::{Failure, Outcome, Query, Target, admit, precision, take_in};
-use smartem_store::PointsError;
 
 const X_ERROR_CODE: HeaderName = HeaderName::from_static("x-platform-error-code");
 

@@ -14,10 +14,10 @@ use smartem_store::{Quarantined, Store, StoreError};
 use utoipa::ToSchema;
 
 use super::parse::{Fault, Push, Sample, SampleValue, StationSamples, below};
+use crate::receive::PointSink;
 use crate::receive::aside::Aside;
 use crate::receive::sink::{not_kept, write_own};
 use crate::receive::stations::{Known, Stations};
-use crate::receive::PointSink;
 
 /// Faults that an answer lists at most; all are counted.
 const LISTED: usize = 100;

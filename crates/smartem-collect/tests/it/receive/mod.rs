@@ -16,16 +16,16 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
-use smartem_collect::receive::authority::StoreAuthority;
 use smartem_collect::receive::PointSink;
+use smartem_collect::receive::authority::StoreAuthority;
 use smartem_etl::Clock;
 use smartem_http::auth::{Guard, GuardSettings};
 use smartem_http::{HttpMetrics, Limits, ServicePart, assemble};
 use smartem_model::StationId;
 use smartem_points::{Cells, MemoryPoints, Order, PointBatch, PointSource};
 use smartem_store::{
-    Access, DEFAULT_MOVE_M, NewToken, QuarantineEntry, QuarantineFilter, Secret, SecretHash,
-    StationDeclaration, Store, PointsError, Refusal, WriteReport,
+    Access, DEFAULT_MOVE_M, NewToken, PointsError, QuarantineEntry, QuarantineFilter, Refusal,
+    Secret, SecretHash, StationDeclaration, Store, WriteReport,
 };
 use tempfile::TempDir;
 use tower::ServiceExt;
