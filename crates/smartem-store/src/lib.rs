@@ -5,6 +5,7 @@
 //! - [`StationWork`], [`CommitRefined`]: what the refiner takes out and gives back
 //! - [`Changes`]: what chains over the store read, in the order of change
 //! - [`StationView`], [`ObservationQuery`], [`Page`]: what services read
+//! - [`StoreContents`]: what a copy of the store holds, for backups
 //! - [`QuarantineEntry`], [`RunRow`], [`Backlog`]: what an operator looks at
 //!
 //! Each method that writes is one transaction: it happens whole or not at all, also when the
@@ -16,6 +17,7 @@
 mod admin;
 mod changes;
 mod codec;
+mod contents;
 mod error;
 mod intake;
 mod lock;
@@ -31,6 +33,7 @@ pub use admin::{
 };
 pub use changes::{ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf};
 pub use codec::{CodecError, decode_record, decode_record_for, encode_record};
+pub use contents::StoreContents;
 pub use error::StoreError;
 pub use intake::{
     Declared, IMPORT_NETWORK, Intake, IntakeReport, LastIntake, LastItem, LastReport, Quarantined,

@@ -17,6 +17,7 @@ mod observations;
 mod quarantine;
 mod runs;
 mod series;
+pub(crate) mod snapshot;
 mod stations;
 #[cfg(test)]
 mod tests;
@@ -32,8 +33,9 @@ use tokio::sync::Semaphore;
 
 use crate::{Access, Migration, ProcessLock, StoreError};
 use fault::Fault;
+pub(crate) use migrate::needed;
 
-const FILE_NAME: &str = "smartem.sqlite";
+pub(crate) const FILE_NAME: &str = "smartem.sqlite";
 /// Locked while the file is made or migrated: SQLite does not wait for a process that is just
 /// changing to the write-ahead mode, it fails.
 const OPENING: &str = "opening";
