@@ -9,6 +9,7 @@
 //! sent again; a backup is a manifest that names pieces, and does not exist before that is written.
 
 mod error;
+pub mod influx;
 
 mod manifest;
 mod repository;

@@ -210,7 +210,8 @@ impl Target {
 
     async fn put(&self, name: &str, bytes: Bytes, mode: PutMode) -> Result<bool, BackupError> {
         let payload = PutPayload::from(bytes);
-        let put = self.objects.put_opts(&self.path(name), payload, PutOptions::from(mode));
+        let path = self.path(name);
+        let put = self.objects.put_opts(&path, payload, PutOptions::from(mode));
         match put.await {
             Ok(_) => {
                 self.sync(name).await?;

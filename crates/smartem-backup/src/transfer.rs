@@ -74,7 +74,7 @@ pub(crate) struct Session<'a> {
     repository: &'a Repository,
     line: &'a str,
     marker: String,
-    known: HashSet<[u8; 32]>,
+    known: Arc<HashSet<[u8; 32]>>,
     watch: &'a Watch,
     pub(crate) sent: Sent,
 }
@@ -91,7 +91,7 @@ impl<'a> Session<'a> {
             repository,
             line,
             marker,
-            known: repository.chunks().await?,
+            known: Arc::new(repository.chunks().await?),
             watch,
             sent: Sent::default(),
         })
@@ -125,7 +125,7 @@ impl<'a> Session<'a> {
                 .map_err(|source| BackupError::file("reading", &at, source))?;
             Ok::<_, BackupError>((!chunk.is_empty()).then_some((chunk, reading)))
         });
-        let (repository, known) = (self.repository, &self.known);
+        let (repository, known) = (self.repository, Arc::clone(&self.known));
         let mut whole = Sha256::new();
         let mut entry = FileEntry {
             path: path.to_owned(),
@@ -135,7 +135,7 @@ impl<'a> Session<'a> {
         };
         let mut sent = Sent::default();
         let mut pieces = std::pin::pin!(
-            read.map_ok(|chunk| put(repository, known, chunk))
+            read.map_ok(move |chunk| put(repository, Arc::clone(&known), chunk))
                 .try_buffered(PARALLEL)
         );
         let mut fresh = Vec::new();
@@ -153,7 +153,7 @@ impl<'a> Session<'a> {
             entry.chunks.push(hex(&piece.hash));
             (self.watch.done)(length);
         }
-        self.known.extend(fresh);
+        Arc::make_mut(&mut self.known).extend(fresh);
         self.sent.bytes += sent.bytes;
         self.sent.chunks += sent.chunks;
         self.sent.new_chunks += sent.new_chunks;
@@ -218,7 +218,7 @@ struct Piece {
 
 async fn put(
     repository: &Repository,
-    known: &HashSet<[u8; 32]>,
+    known: Arc<HashSet<[u8; 32]>>,
     plain: Vec<u8>,
 ) -> Result<Piece, BackupError> {
     let (hash, plain) = spawn_blocking(move || {

@@ -31,6 +31,6 @@ pub use component::{About, Kind, Registry, Setting, SettingsError, Site};
 pub use process::{
     Clock, Counters, ExitCode, Outcome, Process, ProcessError, Run, RunReport, run_once,
 };
-pub use progress::terminal;
+pub use progress::{Progress, terminal};
 pub use refiner::{Refiner, RefinerSettings, growing};
 pub use schedule::{Schedule, ScheduleError, Scheduler};
