@@ -6,6 +6,7 @@
 //! - [`Changes`]: what chains over the store read, in the order of change
 //! - [`StationView`], [`ObservationQuery`], [`Page`]: what services read
 //! - [`StoreContents`]: what a copy of the store holds, for backups
+//! - [`Points`]: what stations push, in a log first, then in blocks
 //! - [`QuarantineEntry`], [`RunRow`], [`Backlog`]: what an operator looks at
 //!
 //! Each method that writes is one transaction: it happens whole or not at all, also when the
@@ -21,6 +22,7 @@ mod contents;
 mod error;
 mod intake;
 mod lock;
+mod points;
 mod query;
 mod sqlite;
 mod store;
@@ -40,10 +42,15 @@ pub use intake::{
     ReceivedRecord, Standing, StationDeclaration,
 };
 pub use lock::ProcessLock;
+pub use points::{
+    DatabaseSettings, FreshSnapshot, NameFrom, Points, PointsClock, PointsError, PointsNumbers,
+    PointsSettings, Refusal, SeriesOverview, StationMapping, TypeFrom, WriteReport,
+};
 pub use query::{
     Cursor, HourView, InvalidCursor, LastValue, ObservationQuery, Page, StationLocation,
     StationView,
 };
+pub(crate) use sqlite::{StationHourKey, StoredPoints};
 pub use store::{Access, Store};
 pub use track::DEFAULT_MOVE_M;
 pub use work::{
