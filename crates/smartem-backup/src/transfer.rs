@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -111,21 +112,7 @@ impl<'a> Session<'a> {
         at: &Path,
     ) -> Result<FileEntry, BackupError> {
         (self.watch.more)(bytes);
-        let reading = file.take(bytes);
-        let watch = self.watch;
-        let read = stream::try_unfold(reading, move |mut reading| async move {
-            watch.go_on()?;
-            let at = at.to_owned();
-            let next = spawn_blocking(move || {
-                let chunk = next_piece(&mut reading);
-                chunk.map(|chunk| (chunk, reading))
-            });
-            let (chunk, reading) = next
-                .await?
-                .map_err(|source| BackupError::file("reading", &at, source))?;
-            Ok::<_, BackupError>((!chunk.is_empty()).then_some((chunk, reading)))
-        });
-        let (repository, known) = (self.repository, Arc::clone(&self.known));
+        let (repository, known) = (self.repository.clone(), Arc::clone(&self.known));
         let mut whole = Sha256::new();
         let mut entry = FileEntry {
             path: path.to_owned(),
@@ -134,10 +121,10 @@ impl<'a> Session<'a> {
             chunks: Vec::new(),
         };
         let mut sent = Sent::default();
-        let mut pieces = std::pin::pin!(
-            read.map_ok(move |chunk| put(repository, Arc::clone(&known), chunk))
-                .try_buffered(PARALLEL)
-        );
+        let read = read(file.take(bytes), at.to_owned(), self.watch.clone());
+        let mut pieces = read
+            .map_ok(move |chunk| put(repository.clone(), Arc::clone(&known), chunk))
+            .try_buffered(PARALLEL);
         let mut fresh = Vec::new();
         while let Some(piece) = pieces.try_next().await? {
             whole.update(&piece.plain);
@@ -153,6 +140,7 @@ impl<'a> Session<'a> {
             entry.chunks.push(hex(&piece.hash));
             (self.watch.done)(length);
         }
+        drop(pieces);
         Arc::make_mut(&mut self.known).extend(fresh);
         self.sent.bytes += sent.bytes;
         self.sent.chunks += sent.chunks;
@@ -202,6 +190,26 @@ impl<'a> Session<'a> {
     }
 }
 
+/// The pieces of a file, read as they are asked for.
+fn read(
+    file: std::io::Take<File>,
+    at: PathBuf,
+    watch: Watch,
+) -> BoxStream<'static, Result<Vec<u8>, BackupError>> {
+    stream::try_unfold((file, at, watch), |(mut file, at, watch)| async move {
+        watch.go_on()?;
+        let next = spawn_blocking(move || {
+            let chunk = next_piece(&mut file);
+            chunk.map(|chunk| (chunk, file))
+        });
+        let (chunk, file) = next
+            .await?
+            .map_err(|source| BackupError::file("reading", &at, source))?;
+        Ok::<_, BackupError>((!chunk.is_empty()).then_some((chunk, (file, at, watch))))
+    })
+    .boxed()
+}
+
 /// The next piece of a file; empty at the end.
 fn next_piece(file: &mut std::io::Take<File>) -> std::io::Result<Vec<u8>> {
     let mut chunk = Vec::with_capacity(CHUNK);
@@ -217,7 +225,7 @@ struct Piece {
 }
 
 async fn put(
-    repository: &Repository,
+    repository: Repository,
     known: Arc<HashSet<[u8; 32]>>,
     plain: Vec<u8>,
 ) -> Result<Piece, BackupError> {
@@ -278,7 +286,9 @@ pub(crate) async fn fetch(
     };
     let mut whole = Sha256::new();
     let mut bytes = 0;
-    let pieces = stream::iter(&entry.chunks).map(|hash| get(repository, entry, hash));
+    let (from, path) = (repository.clone(), entry.path.clone());
+    let pieces = stream::iter(entry.chunks.clone())
+        .map(move |hash| get(from.clone(), path.clone(), hash));
     let mut pieces = pieces.buffered(PARALLEL);
     while let Some(piece) = pieces.try_next().await? {
         watch.go_on()?;
@@ -306,19 +316,19 @@ pub(crate) async fn fetch(
 }
 
 async fn get(
-    repository: &Repository,
-    entry: &FileEntry,
-    hash: &str,
+    repository: Repository,
+    path: String,
+    hash: String,
 ) -> Result<Vec<u8>, BackupError> {
     let damaged = |problem: &str| BackupError::Damaged {
-        object: chunk_name(hash),
+        object: chunk_name(&hash),
         place: repository.name().to_owned(),
-        problem: format!("{problem} (a piece of {})", entry.path),
+        problem: format!("{problem} (a piece of {path})"),
         remedy: "delete it, so that the next backup sends it again, and restore another backup \
                  (`--as-of`) until then",
     };
-    let expected = hash_of(hash).ok_or_else(|| damaged("its name is no SHA-256"))?;
-    let found = repository.target.get(&chunk_name(hash)).await?;
+    let expected = hash_of(&hash).ok_or_else(|| damaged("its name is no SHA-256"))?;
+    let found = repository.target.get(&chunk_name(&hash)).await?;
     let compressed: Bytes = found.ok_or_else(|| damaged("it is missing"))?;
     let plain = spawn_blocking(move || {
         let plain = zstd::bulk::decompress(&compressed, CHUNK).ok()?;
