@@ -161,7 +161,9 @@ impl Repository {
     pub(crate) async fn begin(&self, line: &str, now: Timestamp) -> Result<String, BackupError> {
         let id = id_of(now);
         let marker = format!("running/{id}-{}", line.replace('/', "-"));
-        self.target.replace(&marker, Bytes::from_static(b"\n")).await?;
+        self.target
+            .replace(&marker, Bytes::from_static(b"\n"))
+            .await?;
         Ok(marker)
     }
 
@@ -234,7 +236,9 @@ impl Repository {
                 pruned.chunks += 1;
             }
         }
-        self.target.sweep(now.saturating_sub(RUNNING).unwrap_or(now)).await
+        self.target
+            .sweep(now.saturating_sub(RUNNING).unwrap_or(now))
+            .await
     }
 
     /// Whether a backup is being made; forgets those that were killed long ago.
@@ -253,7 +257,10 @@ impl Repository {
 
 fn id_in(object: &Object, kind: &str, line: &str) -> Option<String> {
     let name = object.name.strip_prefix(kind)?.strip_prefix('/')?;
-    let id = name.strip_prefix(line)?.strip_prefix('/')?.strip_suffix(".json")?;
+    let id = name
+        .strip_prefix(line)?
+        .strip_prefix('/')?
+        .strip_suffix(".json")?;
     time_of(id)?;
     Some(id.to_owned())
 }

@@ -107,9 +107,7 @@ impl Target {
             return Self::open_folder(FilePath::new(rest), make);
         }
         if container.is_empty() || container.contains(['@', '?']) || prefix.contains('?') {
-            return Err(refused(format!(
-                "{FORMS}; keys come from the environment"
-            )));
+            return Err(refused(format!("{FORMS}; keys come from the environment")));
         }
         let prefix = Path::parse(prefix.trim_end_matches('/'))
             .map_err(|error| refused(format!("{error}; {FORMS}")))?;
@@ -165,12 +163,11 @@ impl Target {
                 problem: format!("there is no such folder; {FORMS}"),
             });
         }
-        let objects = LocalFileSystem::new_with_prefix(folder).map_err(|error| {
-            BackupError::Place {
+        let objects =
+            LocalFileSystem::new_with_prefix(folder).map_err(|error| BackupError::Place {
                 text: folder.display().to_string(),
                 problem: told(&error),
-            }
-        })?;
+            })?;
         Ok(Self {
             objects: Arc::new(objects),
             prefix: Path::default(),
@@ -211,7 +208,9 @@ impl Target {
     async fn put(&self, name: &str, bytes: Bytes, mode: PutMode) -> Result<bool, BackupError> {
         let payload = PutPayload::from(bytes);
         let path = self.path(name);
-        let put = self.objects.put_opts(&path, payload, PutOptions::from(mode));
+        let put = self
+            .objects
+            .put_opts(&path, payload, PutOptions::from(mode));
         match put.await {
             Ok(_) => {
                 self.sync(name).await?;
@@ -253,7 +252,12 @@ impl Target {
         let prefix = self.path(below);
         let strip = self.prefix.as_ref().len() + usize::from(!self.prefix.as_ref().is_empty());
         let listed = self.objects.list(Some(&prefix)).map_ok(|meta| Object {
-            name: meta.location.as_ref().get(strip..).unwrap_or_default().to_owned(),
+            name: meta
+                .location
+                .as_ref()
+                .get(strip..)
+                .unwrap_or_default()
+                .to_owned(),
             modified: Timestamp::from_millisecond(meta.last_modified.timestamp_millis())
                 .unwrap_or(Timestamp::MIN),
         });
@@ -289,9 +293,12 @@ fn sweep(folder: &FilePath, before: Timestamp) -> Result<(), BackupError> {
             continue;
         }
         let name = entry.file_name();
-        let left = name.to_string_lossy().rsplit_once('#').is_some_and(|(_, number)| {
-            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-        });
+        let left = name
+            .to_string_lossy()
+            .rsplit_once('#')
+            .is_some_and(|(_, number)| {
+                !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+            });
         let modified = entry.metadata().and_then(|it| it.modified()).ok();
         let modified = modified.and_then(|it| Timestamp::try_from(it).ok());
         if left && modified.is_some_and(|it| it < before) {
@@ -313,7 +320,10 @@ fn told(error: &object_store::Error) -> String {
         }
         source = cause.source();
     }
-    text.split(' ').map(without_query).collect::<Vec<_>>().join(" ")
+    text.split(' ')
+        .map(without_query)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A word without what follows a `?` in it.
@@ -331,7 +341,12 @@ mod tests {
     #[test]
     fn places_that_are_none_are_refused_with_the_forms() {
         let none = Credentials::default();
-        for text in ["ftp://x/y", "s3://", "s3://key:secret@bucket", "azblob://c?sig=hush"] {
+        for text in [
+            "ftp://x/y",
+            "s3://",
+            "s3://key:secret@bucket",
+            "azblob://c?sig=hush",
+        ] {
             let error = Target::open(text, &none, false).err().unwrap().to_string();
             assert!(error.contains("s3://bucket/prefix"), "{error}");
             assert!(!error.contains("hush"), "{error}");

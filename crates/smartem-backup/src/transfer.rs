@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use crate::BackupError;
 use crate::manifest::{FileEntry, Manifest, hex, id_of};
 use crate::repository::{Repository, chunk_name, hash_of};
-use crate::BackupError;
 
 /// Bytes of a piece. `SQLite` changes pages where they are, so pieces at fixed places stay the same
 /// where nothing was written; smaller ones would be many objects, larger ones would be sent for less.
@@ -160,6 +160,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When a piece is gone that was there, so that the backup must be made again.
     pub(crate) async fn finish(self, manifest: &Manifest) -> Result<String, BackupError> {
+        self.watch.go_on()?;
         let id = id_of(manifest.made_at);
         let name = format!("backups/{}/{id}.json", self.line);
         let place = self.repository.name().to_owned();
@@ -176,9 +177,9 @@ impl<'a> Session<'a> {
                 });
             }
         }
-        let bytes = manifest
-            .to_bytes()
-            .map_err(|error| BackupError::Refused(format!("the manifest cannot be written: {error}")))?;
+        let bytes = manifest.to_bytes().map_err(|error| {
+            BackupError::Refused(format!("the manifest cannot be written: {error}"))
+        })?;
         if !self.repository.target.create(&name, bytes.into()).await? {
             return Err(BackupError::Refused(format!(
                 "{place} has a backup of {} of this very moment already; try again",
@@ -246,8 +247,13 @@ async fn put(
         (compressed, plain)
     })
     .await?;
-    let compressed = compressed
-        .map_err(|source| BackupError::file("compressing a piece for", Path::new(repository.name()), source))?;
+    let compressed = compressed.map_err(|source| {
+        BackupError::file(
+            "compressing a piece for",
+            Path::new(repository.name()),
+            source,
+        )
+    })?;
     let length = compressed.len() as u64;
     // Two files may have it, or another program may have sent it meanwhile: the content is the same.
     repository
@@ -279,16 +285,16 @@ pub(crate) async fn fetch(
                 std::fs::create_dir_all(parent)
                     .map_err(|source| BackupError::file("making the folder", parent, source))?;
             }
-            let file = File::create_new(to)
-                .map_err(|source| BackupError::file("writing", to, source))?;
+            let file =
+                File::create_new(to).map_err(|source| BackupError::file("writing", to, source))?;
             Some(file)
         }
     };
     let mut whole = Sha256::new();
     let mut bytes = 0;
     let (from, path) = (repository.clone(), entry.path.clone());
-    let pieces = stream::iter(entry.chunks.clone())
-        .map(move |hash| get(from.clone(), path.clone(), hash));
+    let pieces =
+        stream::iter(entry.chunks.clone()).map(move |hash| get(from.clone(), path.clone(), hash));
     let mut pieces = pieces.buffered(PARALLEL);
     while let Some(piece) = pieces.try_next().await? {
         watch.go_on()?;
@@ -315,11 +321,7 @@ pub(crate) async fn fetch(
     Ok(())
 }
 
-async fn get(
-    repository: Repository,
-    path: String,
-    hash: String,
-) -> Result<Vec<u8>, BackupError> {
+async fn get(repository: Repository, path: String, hash: String) -> Result<Vec<u8>, BackupError> {
     let damaged = |problem: &str| BackupError::Damaged {
         object: chunk_name(&hash),
         place: repository.name().to_owned(),

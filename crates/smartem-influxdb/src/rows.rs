@@ -64,8 +64,12 @@ impl Server {
         measurement: &Measurement,
         from: i64,
     ) -> Result<Option<i64>, InfluxError> {
-        self.end_time(measurement, &format!("time >= {}", from.max(TIMES.0)), "ASC")
-            .await
+        self.end_time(
+            measurement,
+            &format!("time >= {}", from.max(TIMES.0)),
+            "ASC",
+        )
+        .await
     }
 
     /// The time of the last point of a measurement.
@@ -88,7 +92,10 @@ impl Server {
         let answer: Answer<'_> = serde_json::from_slice(&body)
             .map_err(|error| self.not_understood(&error.to_string()))?;
         let mut series = answer.results.into_iter().flat_map(|it| it.series);
-        let Some(row) = series.next().and_then(|series| series.values.into_iter().next()) else {
+        let Some(row) = series
+            .next()
+            .and_then(|series| series.values.into_iter().next())
+        else {
             return Ok(None);
         };
         let time = row.first().and_then(|time| time.get().parse().ok());
@@ -101,7 +108,9 @@ impl Rows<'_> {
     /// The next points; `None` after the last.
     pub async fn next(&mut self) -> Result<Option<PointBatch>, InfluxError> {
         loop {
-            let found = self.buffer[self.searched..].iter().position(|b| *b == b'\n');
+            let found = self.buffer[self.searched..]
+                .iter()
+                .position(|b| *b == b'\n');
             if let Some(end) = found.map(|at| self.searched + at) {
                 let rest = self.buffer.split_off(end + 1);
                 let line = std::mem::replace(&mut self.buffer, rest);
@@ -170,7 +179,11 @@ fn add(batch: &mut PointBatch, of: &Measurement, series: &Series<'_>) -> Result<
             return Err("a row without a time".to_owned());
         };
         if values.len() != fields.len() {
-            return Err(format!("{} values for {} fields", values.len(), fields.len()));
+            return Err(format!(
+                "{} values for {} fields",
+                values.len(),
+                fields.len()
+            ));
         }
         let time = time.get();
         let time: i64 = time.parse().map_err(|_| format!("`time` is {time}"))?;
@@ -215,7 +228,11 @@ mod tests {
         server.iter().find(|it| it.name == name).unwrap().clone()
     }
 
-    async fn lines(server: &Server, measurement: &Measurement, range: RangeInclusive<i64>) -> Vec<String> {
+    async fn lines(
+        server: &Server,
+        measurement: &Measurement,
+        range: RangeInclusive<i64>,
+    ) -> Vec<String> {
         let mut rows = server.rows(measurement, range).await.unwrap();
         let mut lines = Vec::new();
         while let Some(batch) = rows.next().await.unwrap() {
@@ -225,7 +242,12 @@ mod tests {
                     .fields()
                     .map(|(field, value)| format!("{}={value:?}", batch.fields()[field.index()]))
                     .collect();
-                lines.push(format!("{:?} {} {}", key.tags, point.time, fields.join(" ")));
+                lines.push(format!(
+                    "{:?} {} {}",
+                    key.tags,
+                    point.time,
+                    fields.join(" ")
+                ));
             }
         }
         lines.sort();
@@ -261,7 +283,10 @@ mod tests {
         );
         assert_eq!(lines(&server, &m, 0..=1_000_000_000).await, [""; 0]);
         assert_eq!(server.first_time(&m, i64::MIN).await.unwrap(), Some(-5));
-        assert_eq!(server.first_time(&m, -4).await.unwrap(), Some(1_000_000_001));
+        assert_eq!(
+            server.first_time(&m, -4).await.unwrap(),
+            Some(1_000_000_001)
+        );
         assert_eq!(server.last_time(&m).await.unwrap(), Some(1_000_000_001));
         assert_eq!(server.first_time(&m, 1_000_000_002).await.unwrap(), None);
         let error = server.measurements("none").await.unwrap_err();
@@ -272,11 +297,16 @@ mod tests {
     async fn many_pieces_are_read_whole() {
         let influxd = Influxd::start().unwrap();
         influxd.execute("CREATE DATABASE d").unwrap();
-        let text: String = (0..12_000).map(|n| format!("m,t={} v={n}i {n}\n", n % 3)).collect();
+        let text: String = (0..12_000)
+            .map(|n| format!("m,t={} v={n}i {n}\n", n % 3))
+            .collect();
         assert_eq!(influxd.write("d", &text).unwrap().status, 204);
         let server = Server::new(&influxd.url().parse().unwrap(), None).unwrap();
         let all = server.measurements("d").await.unwrap();
-        assert_eq!(lines(&server, &all[0], i64::MIN..=i64::MAX).await.len(), 12_000);
+        assert_eq!(
+            lines(&server, &all[0], i64::MIN..=i64::MAX).await.len(),
+            12_000
+        );
     }
 
     #[tokio::test]

@@ -49,9 +49,7 @@ impl Server {
         database: &str,
     ) -> Result<Vec<RetentionPolicy>, InfluxError> {
         let statement = format!("SHOW RETENTION POLICIES ON {}", identifier(database));
-        let rows: Vec<(String, bool)> = self
-            .rows_of("", &statement, &["name", "default"])
-            .await?;
+        let rows: Vec<(String, bool)> = self.rows_of("", &statement, &["name", "default"]).await?;
         let policies = rows
             .into_iter()
             .map(|(name, is_default)| RetentionPolicy { name, is_default });

@@ -122,7 +122,11 @@ impl Server {
     }
 
     /// The body of the answer to a statement, which is no error.
-    pub(crate) async fn ask(&self, database: &str, statement: &str) -> Result<Vec<u8>, InfluxError> {
+    pub(crate) async fn ask(
+        &self,
+        database: &str,
+        statement: &str,
+    ) -> Result<Vec<u8>, InfluxError> {
         let answer = self.send(database, statement, &[]).await?;
         let body = answer.bytes().await.map_err(|e| self.unreachable(&e))?;
         let parsed: Answer<'_> = serde_json::from_slice(&body)
@@ -182,6 +186,10 @@ impl Server {
         if problem.contains("not authorized") || problem.contains("authorization failed") {
             return InfluxError::Denied { server, problem };
         }
+        // While a restore lets it read its files again.
+        if problem.contains("shard is disabled") {
+            return InfluxError::Unreachable { server, problem };
+        }
         InfluxError::Statement {
             server,
             statement: statement.to_owned(),
@@ -233,11 +241,16 @@ mod tests {
 
     #[test]
     fn passwords_are_never_shown() {
-        let url: Url = "http://reader:hush@127.0.0.1:1/influx?p=hush".parse().unwrap();
+        let url: Url = "http://reader:hush@127.0.0.1:1/influx?p=hush"
+            .parse()
+            .unwrap();
         let server = Server::new(&url, None).unwrap();
         assert_eq!(server.name(), "http://127.0.0.1:1/influx");
         assert!(!format!("{server:?}").contains("hush"));
-        assert_eq!(server.address("query").as_str(), "http://127.0.0.1:1/influx/query");
+        assert_eq!(
+            server.address("query").as_str(),
+            "http://127.0.0.1:1/influx/query"
+        );
     }
 
     #[test]

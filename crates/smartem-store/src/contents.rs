@@ -45,12 +45,20 @@ impl StoreContents {
         for name in names {
             let rows = |of: &Self| of.tables.get(name).copied();
             if rows(self) != rows(found) {
-                let text = |rows: Option<u64>| rows.map_or("no table".to_owned(), |n| n.to_string());
+                let text =
+                    |rows: Option<u64>| rows.map_or("no table".to_owned(), |n| n.to_string());
                 let (expected, is) = (text(rows(self)), text(rows(found)));
                 told.push(format!("table {name}: {is} rows instead of {expected}"));
             }
         }
-        let times = |of: &Self| (of.first_hour, of.last_hour, of.first_observation, of.last_observation);
+        let times = |of: &Self| {
+            (
+                of.first_hour,
+                of.last_hour,
+                of.first_observation,
+                of.last_observation,
+            )
+        };
         if times(self) != times(found) {
             told.push(format!(
                 "times: {:?} instead of {:?}",

@@ -362,7 +362,9 @@ impl Store {
         &self,
         counter: &str,
     ) -> Result<Vec<(String, Timestamp)>, StoreError> {
-        self.backend.last_runs_that_counted(counter.to_owned()).await
+        self.backend
+            .last_runs_that_counted(counter.to_owned())
+            .await
     }
 
     /// Copies the database into the new file `to`, as it is at one moment, while others write.

@@ -168,7 +168,10 @@ pub(crate) fn settings(config: &Config) -> Option<BackupSettings> {
 
 fn check(given: &toml::Table, known: &[smartem_etl::Setting]) -> anyhow::Result<()> {
     let names = || known.iter().map(|setting| setting.name.as_str());
-    match given.keys().find(|name| names().all(|known| known != *name)) {
+    match given
+        .keys()
+        .find(|name| names().all(|known| known != *name))
+    {
         None => Ok(()),
         Some(name) => Err(config::ConfigError(format!(
             "`backup` has no setting `{name}`; there are: {}",

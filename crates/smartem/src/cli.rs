@@ -388,11 +388,9 @@ pub(crate) struct InfluxProgram {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Influx {
     /// Backs a database up with `influxd backup`, and notes what is in it
-    #[command(
-        after_help = "Tested on InfluxDB 1.6.7.\n\
+    #[command(after_help = "Tested on InfluxDB 1.6.7.\n\
         Examples:\n  smartem influx backup --url http://127.0.0.1:8086 --database airsenseur --to /backup/influxdb\n  \
-        smartem influx backup --url http://influxdb:8086 --database smartemission --files /backup/now --to s3://bucket/influxdb"
-    )]
+        smartem influx backup --url http://influxdb:8086 --database smartemission --files /backup/now --to s3://bucket/influxdb")]
     Backup(InfluxBackup),
     /// Restores a database: first beside, under a scratch name; only when that is right, in place
     #[command(

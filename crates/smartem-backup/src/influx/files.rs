@@ -32,8 +32,8 @@ pub(crate) fn form_of(folder: &Path) -> Result<(Form, Vec<String>), BackupError>
         .collect();
     for manifest in &portable {
         let path = folder.join(manifest);
-        let text = std::fs::read(&path)
-            .map_err(|source| BackupError::file("reading", &path, source))?;
+        let text =
+            std::fs::read(&path).map_err(|source| BackupError::file("reading", &path, source))?;
         let read: Own = serde_json::from_slice(&text)
             .map_err(|error| damaged(manifest, format!("it is not InfluxDB's: {error}")))?;
         let meta = std::iter::once(read.meta.file_name);
@@ -53,9 +53,10 @@ pub(crate) fn form_of(folder: &Path) -> Result<(Form, Vec<String>), BackupError>
     if !names.iter().any(is_meta) {
         return Err(BackupError::NoBackup {
             place: folder.display().to_string(),
-            problem: "there are no files of `influxd backup`: neither `<time>.manifest` of the portable \
+            problem:
+                "there are no files of `influxd backup`: neither `<time>.manifest` of the portable \
                       form nor `meta.NN` of the legacy one"
-                .to_owned(),
+                    .to_owned(),
         });
     }
     for name in &names {
@@ -65,7 +66,8 @@ pub(crate) fn form_of(folder: &Path) -> Result<(Form, Vec<String>), BackupError>
         let digits = |text: Option<&str>| {
             text.is_some_and(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
         };
-        if digits(part) && digits(shard)
+        if digits(part)
+            && digits(shard)
             && let Some(database) = parts.next()
         {
             databases.push(database.to_owned());
@@ -230,7 +232,9 @@ pub async fn send(
     watch: &Watch,
 ) -> Result<(String, Sent), BackupError> {
     let Contents::Influxdb(contents) = &manifest.contents else {
-        return Err(BackupError::Refused("this is no backup of an InfluxDB".to_owned()));
+        return Err(BackupError::Refused(
+            "this is no backup of an InfluxDB".to_owned(),
+        ));
     };
     let line = line(&contents.database);
     let mut session = Session::begin(repository, &line, manifest.made_at, watch).await?;
@@ -241,7 +245,9 @@ pub async fn send(
             let path = folder.join(&expected.path);
             let file =
                 File::open(&path).map_err(|source| BackupError::file("opening", &path, source))?;
-            let sent = session.send(file, expected.bytes, &expected.path, &path).await?;
+            let sent = session
+                .send(file, expected.bytes, &expected.path, &path)
+                .await?;
             if sent.sha256 != expected.sha256 {
                 return Err(BackupError::Damaged {
                     object: expected.path.clone(),

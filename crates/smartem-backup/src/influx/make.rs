@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use smartem_influxdb::Server;
 
 use super::files::{form_of, note};
-use super::{Form, Influxd, InfluxContents, measure};
+use super::{Form, InfluxContents, Influxd, measure};
+use crate::BackupError;
 use crate::manifest::Manifest;
 use crate::transfer::Watch;
-use crate::BackupError;
 
 /// How a backup is made.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! What is in a database, in numbers that two databases share only when they hold the same.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -26,12 +27,58 @@ pub struct Summary {
     pub checksum: String,
 }
 
+type Summaries = BTreeMap<String, Summary>;
+
+/// Attempts to read a database: after a restore its shards are closed for moments.
+const ATTEMPTS: u32 = 40;
+
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// Reads a whole database; by `policy.measurement`.
 pub async fn measure(
     server: &Server,
     database: &str,
     watch: &Watch,
-) -> Result<BTreeMap<String, Summary>, BackupError> {
+) -> Result<Summaries, BackupError> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match measure_once(server, database, watch).await {
+            Err(BackupError::Influx(error)) if error.is_passing() && tried < ATTEMPTS => {
+                watch.go_on()?;
+                tokio::time::sleep(PAUSE).await;
+            }
+            measured => return measured,
+        }
+    }
+}
+
+/// Reads a database that was just restored and compares it, again for some seconds while it differs:
+/// InfluxDB may still be opening what it restored. What is in it, and in what it differs.
+pub(crate) async fn settle(
+    server: &Server,
+    database: &str,
+    before: Option<&Summaries>,
+    after: Option<&Summaries>,
+    watch: &Watch,
+) -> Result<(Summaries, Vec<String>), BackupError> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let found = measure(server, database, watch).await?;
+        let wrong = differences(before, after, &found);
+        if wrong.is_empty() || tried >= 4 {
+            return Ok((found, wrong));
+        }
+        tokio::time::sleep(PAUSE * tried).await;
+    }
+}
+
+async fn measure_once(
+    server: &Server,
+    database: &str,
+    watch: &Watch,
+) -> Result<Summaries, BackupError> {
     let mut summaries = BTreeMap::new();
     for measurement in server.measurements(database).await? {
         let mut tally = Tally::default();
@@ -125,8 +172,6 @@ fn value_bytes(bytes: &mut Vec<u8>, value: &FieldValue<'_>) {
     }
 }
 
-type Summaries = BTreeMap<String, Summary>;
-
 /// In what a restored database differs from what was noted, in words; empty when in nothing.
 ///
 /// What was the same before and after the files were made must be the same again. Of what changed
@@ -154,7 +199,11 @@ pub fn differences(
             }
             continue;
         }
-        let least = if before.is_some() { low.points.min(high.points) } else { 0 };
+        let least = if before.is_some() {
+            low.points.min(high.points)
+        } else {
+            0
+        };
         let most = low.points.max(high.points);
         if found.points < least || found.points > most {
             told.push(format!(
@@ -171,7 +220,10 @@ fn difference(expected: &Summary, found: &Summary) -> String {
         return format!("{} points instead of {}", found.points, expected.points);
     }
     if found.fields != expected.fields {
-        return format!("values by field {:?} instead of {:?}", found.fields, expected.fields);
+        return format!(
+            "values by field {:?} instead of {:?}",
+            found.fields, expected.fields
+        );
     }
     if (found.first, found.last) != (expected.first, expected.last) {
         return format!(
@@ -213,16 +265,19 @@ mod tests {
 
     #[test]
     fn what_changed_while_it_was_backed_up_may_lie_between() {
-        let of = |points: &[(&str, i64, f64)]| BTreeMap::from([("p.m".to_owned(), summary(points))]);
+        let of =
+            |points: &[(&str, i64, f64)]| BTreeMap::from([("p.m".to_owned(), summary(points))]);
         let one = of(&[("a", 1, 1.0)]);
         let two = of(&[("a", 1, 1.0), ("a", 2, 1.0)]);
         let other = of(&[("a", 1, 1.5)]);
-        let told = |before: Option<&Summaries>, after, found| differences(before, after, found).len();
+        let none = BTreeMap::new();
+        let told =
+            |before: Option<&Summaries>, after, found| differences(before, after, found).len();
         assert_eq!(told(Some(&one), Some(&one), &one), 0);
         assert_eq!(told(Some(&one), Some(&one), &other), 1);
         assert_eq!(told(Some(&one), Some(&two), &two), 0);
         assert_eq!(told(Some(&two), Some(&two), &one), 1);
-        assert_eq!(told(Some(&one), Some(&two), &BTreeMap::new()), 1);
+        assert_eq!(told(Some(&one), Some(&two), &none), 1);
         assert_eq!(told(None, Some(&one), &two), 1);
         assert_eq!(told(None, Some(&two), &one), 0);
         assert_eq!(told(None, None, &two), 0);

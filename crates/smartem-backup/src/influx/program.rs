@@ -73,11 +73,25 @@ impl Influxd {
         self.run(&arguments, folder, watch).await
     }
 
-    async fn run(&self, arguments: &[&str], folder: &Path, watch: &Watch) -> Result<(), BackupError> {
-        let mut command = Command::new(&self.program);
+    async fn run(
+        &self,
+        arguments: &[&str],
+        folder: &Path,
+        watch: &Watch,
+    ) -> Result<(), BackupError> {
+        let folder = &std::path::absolute(folder)
+            .map_err(|source| BackupError::file("finding the folder", folder, source))?;
+        // A bare name is looked for in `PATH`; a path is from here, not from the folder.
+        let program = if self.program.components().count() > 1 {
+            std::path::absolute(&self.program).unwrap_or_else(|_| self.program.clone())
+        } else {
+            self.program.clone()
+        };
+        let mut command = Command::new(program);
         command
             .args(arguments)
-            .arg(folder)
+            .arg(without_dots(folder))
+            .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -111,5 +125,17 @@ impl Influxd {
         let last: Vec<&str> = said.lines().rev().take(4).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();
         Err(failed(format!("{}: {}", output.status, last.join(" / "))))
+    }
+}
+
+/// The folder of the program under a name without a dot: `influxd restore -online` 1.6.7 takes the whole
+/// path for the name of a file and parts it at its dots.
+fn without_dots(folder: &Path) -> &Path {
+    const HERE: &str = "/proc/self/cwd";
+    let has_dots = folder.to_string_lossy().contains('.');
+    if has_dots && Path::new(HERE).exists() {
+        Path::new(HERE)
+    } else {
+        folder
     }
 }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use smartem_influxdb::Server;
 
-use super::{InfluxContents, Influxd, Summary, check, differences, measure};
-use crate::transfer::Watch;
+use super::measure::settle;
+use super::{InfluxContents, Influxd, Summary, check};
 use crate::BackupError;
+use crate::transfer::Watch;
 
 /// How a database is restored.
 #[derive(Clone, Debug)]
@@ -83,8 +84,8 @@ pub async fn restore(
         .restore(&contents.database, contents.form, database, folder, watch)
         .await
         .map_err(|error| stays(&error, &scratch))?;
-    let found = measure(server, database, watch).await?;
-    let wrong = differences(Some(&verified), Some(&verified), &found);
+    let expected = Some(&verified);
+    let (found, wrong) = settle(server, database, expected, expected, watch).await?;
     if !wrong.is_empty() {
         return Err(stays(&BackupError::Differs(wrong), &scratch));
     }
@@ -127,8 +128,8 @@ async fn restore_beside(
             .influxd
             .restore(&contents.database, form, scratch, folder, watch)
             .await?;
-        let found = measure(server, scratch, watch).await?;
-        let wrong = differences(contents.before.as_ref(), contents.after.as_ref(), &found);
+        let (before, after) = (contents.before.as_ref(), contents.after.as_ref());
+        let (found, wrong) = settle(server, scratch, before, after, watch).await?;
         if wrong.is_empty() {
             Ok(found)
         } else {
@@ -165,8 +166,8 @@ pub async fn compare(
     watch: &Watch,
 ) -> Result<BTreeMap<String, Summary>, BackupError> {
     let (_, contents) = check(folder).await?;
-    let found = measure(server, database, watch).await?;
-    let wrong = differences(contents.before.as_ref(), contents.after.as_ref(), &found);
+    let (before, after) = (contents.before.as_ref(), contents.after.as_ref());
+    let (found, wrong) = settle(server, database, before, after, watch).await?;
     if wrong.is_empty() {
         Ok(found)
     } else {

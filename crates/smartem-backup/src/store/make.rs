@@ -106,10 +106,7 @@ async fn make(
 /// Sends the segments of the log of points, each as long as it is when it is opened.
 ///
 /// A segment that is gone by then is in the database, which is copied later.
-async fn send_points(
-    dir: &Path,
-    session: &mut Session<'_>,
-) -> Result<Vec<FileEntry>, BackupError> {
+async fn send_points(dir: &Path, session: &mut Session<'_>) -> Result<Vec<FileEntry>, BackupError> {
     let folder = dir.join(POINTS);
     let mut files = Vec::new();
     for path in segments(&folder)? {

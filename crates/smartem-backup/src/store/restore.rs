@@ -122,7 +122,9 @@ where
     let looked = looked.await;
     remove(&staging)?;
     let restored = looked?;
-    repository.mark_verified(LINE, &restored.backup.id, now).await?;
+    repository
+        .mark_verified(LINE, &restored.backup.id, now)
+        .await?;
     Ok(restored)
 }
 

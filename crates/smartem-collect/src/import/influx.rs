@@ -167,7 +167,10 @@ pub async fn copy<D: Destination>(
             break;
         };
         // Windows begin where those of other runs do.
-        let end = first.div_euclid(WINDOW).saturating_add(1).saturating_mul(WINDOW);
+        let end = first
+            .div_euclid(WINDOW)
+            .saturating_add(1)
+            .saturating_mul(WINDOW);
         let end = end.min(wanted.to);
         let window = Window {
             server,
@@ -278,8 +281,16 @@ fn append(to: &mut PointBatch, batch: &PointBatch) {
         *to = batch.clone();
         return;
     }
-    let series: Vec<_> = batch.series().iter().map(|key| to.add_series(key.clone())).collect();
-    let fields: Vec<_> = batch.fields().iter().map(|name| to.add_field(name)).collect();
+    let series: Vec<_> = batch
+        .series()
+        .iter()
+        .map(|key| to.add_series(key.clone()))
+        .collect();
+    let fields: Vec<_> = batch
+        .fields()
+        .iter()
+        .map(|name| to.add_field(name))
+        .collect();
     for point in batch.points() {
         for (field, value) in point.fields() {
             to.push_field(fields[field.index()], &value);

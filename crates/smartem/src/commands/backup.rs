@@ -17,7 +17,10 @@ use crate::{clock, output, signals};
 
 pub(super) async fn back_up(config: Config, args: &StoreBackup) -> anyhow::Result<ExitCode> {
     let settings = backup::settings(&config);
-    let to = args.to.as_deref().or(settings.as_ref().map(|it| it.to.as_str()));
+    let to = args
+        .to
+        .as_deref()
+        .or(settings.as_ref().map(|it| it.to.as_str()));
     let to = to.filter(|to| !to.is_empty()).ok_or_else(|| {
         UsageError(
             "no place for backups; name one with `--to`, or as `to` in [process.backup.backup]"

@@ -137,7 +137,9 @@ async fn copy_all(
         bar.tell(measurement.name.clone());
         let told = |_: &Measurement, points: u64| bar.advance(points);
         let copied = copy(server, measurement, what, into, &told, &stop).await;
-        all.push(copied.with_context(|| format!("copying the measurement `{}`", measurement.name))?);
+        all.push(
+            copied.with_context(|| format!("copying the measurement `{}`", measurement.name))?,
+        );
         if stop.is_cancelled() {
             break;
         }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use smartem_backup::influx::{
-    self, BackupSettings, Form, Influxd, InfluxContents, RestoreSettings, Summary,
+    self, BackupSettings, Form, InfluxContents, Influxd, RestoreSettings, Summary,
 };
 use smartem_backup::{Contents, Manifest};
 use smartem_influxdb::{Login, Server};
@@ -31,7 +31,11 @@ pub(super) async fn run(args: &Influx, global: &Global) -> anyhow::Result<ExitCo
 
 async fn back_up(args: &InfluxBackup, global: &Global) -> anyhow::Result<ExitCode> {
     load_config(global)?;
-    let server = args.server.url.as_ref().map(|url| server(url, &args.server));
+    let server = args
+        .server
+        .url
+        .as_ref()
+        .map(|url| server(url, &args.server));
     let server = server.transpose()?;
     let repository = match &args.to {
         Some(to) => Some(repository(to, true)?),
@@ -77,7 +81,13 @@ async fn back_up(args: &InfluxBackup, global: &Global) -> anyhow::Result<ExitCod
 }
 
 async fn restore(args: &InfluxRestore) -> anyhow::Result<ExitCode> {
-    let files = files(&args.source, &args.database, args.as_of, args.prepare.as_deref()).await?;
+    let files = files(
+        &args.source,
+        &args.database,
+        args.as_of,
+        args.prepare.as_deref(),
+    )
+    .await?;
     if let Some(folder) = &args.prepare {
         let (manifest, contents) = influx::check(folder).await?;
         tell(&manifest);
@@ -269,7 +279,11 @@ fn tell(manifest: &Manifest) {
         }
     }
     let bytes = manifest.files.iter().map(|file| file.bytes).sum();
-    output::line(format_args!("{} files, {}", manifest.files.len(), mib(bytes)));
+    output::line(format_args!(
+        "{} files, {}",
+        manifest.files.len(),
+        mib(bytes)
+    ));
 }
 
 fn in_words(name: &str, summary: &Summary) -> String {
