@@ -69,6 +69,12 @@ struct Sealed<'a> {
     manifest: &'a RawValue,
 }
 
+/// What a manifest of any form has.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
 impl Manifest {
     /// The document.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
@@ -92,10 +98,6 @@ impl Manifest {
             .map_err(|error| damaged(format!("it is no manifest: {error}")))?;
         if hex(&Sha256::digest(sealed.manifest.get())) != sealed.sha256 {
             return Err(damaged("its content is not what was written".to_owned()));
-        }
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
         }
         let unreadable = |error: serde_json::Error| damaged(format!("it is no manifest: {error}"));
         let head: Head = serde_json::from_str(sealed.manifest.get()).map_err(unreadable)?;

@@ -111,20 +111,17 @@ impl Repository {
         if let Some(backup) = found {
             return Ok(backup.clone());
         }
-        let problem = match (backups.first(), as_of) {
-            (Some(first), Some(as_of)) => format!(
+        let problem = if let (Some(first), Some(as_of)) = (backups.first(), as_of) {
+            format!(
                 "there is no backup of {line} as old as {as_of}; the first is of {}",
                 first.made_at
-            ),
-            _ => {
-                let others = self.lines().await?;
-                let others = if others.is_empty() {
-                    "there are none of anything".to_owned()
-                } else {
-                    format!("there are backups of {}", others.join(", "))
-                };
-                format!("there is no backup of {line} here; {others}")
-            }
+            )
+        } else {
+            let others = match self.lines().await?.as_slice() {
+                [] => "there are none of anything".to_owned(),
+                others => format!("there are backups of {}", others.join(", ")),
+            };
+            format!("there is no backup of {line} here; {others}")
         };
         Err(BackupError::NoBackup {
             place: self.name().to_owned(),

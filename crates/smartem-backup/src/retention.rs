@@ -27,6 +27,9 @@ impl Default for Keep {
     }
 }
 
+/// The day, week or month of a time, as numbers.
+type SpanOf<'a> = &'a dyn Fn(Timestamp) -> (i16, i8, i16);
+
 impl Keep {
     /// Which of the times are kept; the newest always is.
     pub fn of(self, times: &BTreeSet<Timestamp>) -> BTreeSet<Timestamp> {
@@ -43,7 +46,7 @@ impl Keep {
             let date = time.to_zoned(TimeZone::UTC).date();
             (date.year(), date.month(), 0)
         };
-        let rules: [(u32, &dyn Fn(Timestamp) -> (i16, i8, i16)); 3] = [
+        let rules: [(u32, SpanOf<'_>); 3] = [
             (self.daily, &day),
             (self.weekly, &week),
             (self.monthly, &month),
@@ -89,7 +92,7 @@ mod tests {
                 monthly,
             }
             .of(&all);
-            kept.iter().map(|time| time.to_string()).collect::<Vec<_>>()
+            kept.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(keep(0, 0, 0), ["2026-03-02T02:00:00Z"]);
         assert_eq!(

@@ -297,9 +297,13 @@ mod tests {
     async fn many_pieces_are_read_whole() {
         let influxd = Influxd::start().unwrap();
         influxd.execute("CREATE DATABASE d").unwrap();
-        let text: String = (0..12_000)
-            .map(|n| format!("m,t={} v={n}i {n}\n", n % 3))
+        let written: Vec<String> = (0..12_000)
+            .map(|n| format!("m,t={} v={n}i {n}", n % 3))
             .collect();
+        let text = written.join("\n");
+            "
+",
+        );
         assert_eq!(influxd.write("d", &text).unwrap().status, 204);
         let server = Server::new(&influxd.url().parse().unwrap(), None).unwrap();
         let all = server.measurements("d").await.unwrap();

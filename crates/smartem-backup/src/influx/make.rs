@@ -67,7 +67,9 @@ pub async fn back_up(
         influxd.backup(database, *form, folder, watch).await?;
     }
     let (form, databases) = form_of(folder)?;
-    if !databases.contains(database) && !(databases.is_empty() && form == Form::Portable) {
+    // A database without points has no files of its own in the portable form.
+    let may_be_empty = databases.is_empty() && form == Form::Portable;
+    if !may_be_empty && !databases.contains(database) {
         return Err(no_files_of(database, &databases, folder));
     }
     contents.form = form;

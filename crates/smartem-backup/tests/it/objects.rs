@@ -18,7 +18,7 @@ const AZURITE: (&str, &str) = (
 );
 
 /// Makes a container, with the signature that Azure asks for.
-const MAKE_CONTAINER: &str = r#"
+const MAKE_CONTAINER: &str = r"
 const [account, key, base, name] = process.argv.slice(1);
 const date = new Date().toUTCString();
 const headers = `x-ms-date:${date}\nx-ms-version:2021-08-06`;
@@ -28,7 +28,7 @@ const signature = hmac.update(text, 'utf8').digest('base64');
 fetch(`${base}/${name}?restype=container`, { method: 'PUT', headers: { 'x-ms-date': date,
   'x-ms-version': '2021-08-06', authorization: `SharedKey ${account}:${signature}` } })
   .then(async answer => { if (answer.status !== 201) { console.error(answer.status, await answer.text()); process.exit(1); } });
-"#;
+";
 
 /// A server that ends with the test.
 struct Server {

@@ -56,7 +56,7 @@ pub(super) async fn back_up(config: Config, args: &StoreBackup) -> anyhow::Resul
         tell_verified(&verified?);
     }
     let now = (clock::system())();
-    tell_pruned(repository.prune(LINE, keep, now).await?);
+    tell_pruned(&repository.prune(LINE, keep, now).await?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -167,7 +167,7 @@ pub(super) fn told(sent: Sent) -> String {
 }
 
 /// Says what pruning did, where it did something.
-pub(super) fn tell_pruned(pruned: Pruned) {
+pub(super) fn tell_pruned(pruned: &Pruned) {
     if pruned.backups > 0 || pruned.chunks > 0 {
         output::line(format_args!(
             "forgot {} older backups and {} pieces that no backup needs",

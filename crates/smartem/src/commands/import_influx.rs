@@ -98,16 +98,17 @@ pub(super) async fn run(config: &Config, args: &ImportInflux) -> anyhow::Result<
     let measurements = wanted(&server, &args.database, &what)
         .await
         .map_err(|error| anyhow!(error))?;
-    let into = match args.dry_run {
-        true => None,
-        false => Some(open(config, args, &server).await?),
+    let into = if args.dry_run {
+        None
+    } else {
+        Some(open(config, args, &server).await?)
     };
     let copied = copy_all(&server, &measurements, &what, into.as_ref()).await;
     if let Some(into) = &into {
         // Also what was copied before a failure.
         into.points.close().await?;
     }
-    tell(&measurements, &copied?, args)
+    Ok(tell(&measurements, &copied?, args))
 }
 
 async fn open(config: &Config, args: &ImportInflux, server: &Server) -> anyhow::Result<Into> {
@@ -148,11 +149,7 @@ async fn copy_all(
     Ok(all)
 }
 
-fn tell(
-    measurements: &[Measurement],
-    copied: &[Copied],
-    args: &ImportInflux,
-) -> anyhow::Result<ExitCode> {
+fn tell(measurements: &[Measurement], copied: &[Copied], args: &ImportInflux) -> ExitCode {
     let rows: Vec<[String; _]> = measurements
         .iter()
         .zip(copied)
@@ -174,10 +171,10 @@ fn tell(
         output::line("nothing was copied (`--dry-run`)");
     }
     let is_whole = copied.len() == measurements.len() && copied.iter().all(|it| it.is_whole);
-    Ok(if is_whole {
+    if is_whole {
         ExitCode::SUCCESS
     } else {
         output::line("stopped; the same command goes on");
         ExitCode::from(smartem_etl::ExitCode::TryAgain.code())
-    })
+    }
 }

@@ -76,7 +76,7 @@ async fn back_up(args: &InfluxBackup, global: &Global) -> anyhow::Result<ExitCod
     output::line(format_args!("backup {id}: {}", told(sent)));
     let line = influx::line(&args.database);
     let now = (clock::system())();
-    tell_pruned(repository.prune(&line, keep(args.keep, None), now).await?);
+    tell_pruned(&repository.prune(&line, keep(args.keep, None), now).await?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -144,22 +144,19 @@ async fn verify(args: &InfluxVerify) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (watch, bar) = watch("verify")?;
-    let found = match &args.against {
-        Some(database) => {
-            let url = args.server.url.as_ref().context("`--url` is missing")?;
-            let server = server(url, &args.server)?;
-            influx::compare(&server, &files.path, database, &watch).await
-        }
-        None => {
-            let (server, influxd) = server_and_program(&args.server, &args.program)?;
-            let settings = RestoreSettings {
-                folder: files.path.clone(),
-                database: args.database.clone(),
-                replace: false,
-                influxd,
-            };
-            influx::rehearse(&server, &settings, &watch).await
-        }
+    let found = if let Some(database) = &args.against {
+        let url = args.server.url.as_ref().context("`--url` is missing")?;
+        let server = server(url, &args.server)?;
+        influx::compare(&server, &files.path, database, &watch).await
+    } else {
+        let (server, influxd) = server_and_program(&args.server, &args.program)?;
+        let settings = RestoreSettings {
+            folder: files.path.clone(),
+            database: args.database.clone(),
+            replace: false,
+            influxd,
+        };
+        influx::rehearse(&server, &settings, &watch).await
     };
     bar.finish();
     for (name, summary) in &found? {

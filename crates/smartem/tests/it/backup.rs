@@ -204,7 +204,7 @@ fn a_database_of_influxdb_is_backed_up_destroyed_restored_and_verified_by_comman
     let influxd = Influxd::start().unwrap();
     influxd.execute("CREATE DATABASE air").unwrap();
     for measurement in ["no2", "o3", "pm10"] {
-        let lines: String = (0..300)
+        let lines: Vec<String> = (0..300)
             .map(|n| {
                 format!(
                     "{measurement},station=s{} value={n}.25 {}000000000\n",
@@ -213,7 +213,7 @@ fn a_database_of_influxdb_is_backed_up_destroyed_restored_and_verified_by_comman
                 )
             })
             .collect();
-        assert_eq!(influxd.write("air", &lines).unwrap().status, 204);
+        assert_eq!(influxd.write("air", &lines.concat()).unwrap().status, 204);
     }
     let place = Place::new();
     let (url, rpc) = (influxd.url(), influxd.rpc().to_string());
