@@ -301,9 +301,6 @@ mod tests {
             .map(|n| format!("m,t={} v={n}i {n}", n % 3))
             .collect();
         let text = written.join("\n");
-            "
-",
-        );
         assert_eq!(influxd.write("d", &text).unwrap().status, 204);
         let server = Server::new(&influxd.url().parse().unwrap(), None).unwrap();
         let all = server.measurements("d").await.unwrap();
