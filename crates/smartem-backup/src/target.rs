@@ -96,7 +96,7 @@ impl Target {
     /// When it is no place, a folder is missing, or a secret cannot be read.
     pub fn open(text: &str, credentials: &Credentials, make: bool) -> Result<Self, BackupError> {
         let refused = |problem: String| BackupError::Place {
-            text: without_query(text),
+            text: without_secrets(text),
             problem,
         };
         let Some((scheme, rest)) = text.split_once("://") else {
@@ -326,6 +326,15 @@ fn told(error: &object_store::Error) -> String {
         .join(" ")
 }
 
+/// A place as it may be shown: without user and password, and without a signature.
+fn without_secrets(text: &str) -> String {
+    let shown = match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://...@{rest}"),
+        _ => text.to_owned(),
+    };
+    without_query(&shown)
+}
+
 /// A word without what follows a `?` in it.
 fn without_query(word: &str) -> String {
     match word.split_once('?') {
@@ -349,7 +358,10 @@ mod tests {
         ] {
             let error = Target::open(text, &none, false).err().unwrap().to_string();
             assert!(error.contains("s3://bucket/prefix"), "{error}");
-            assert!(!error.contains("hush"), "{error}");
+            assert!(
+                !error.contains("hush") && !error.contains("secret"),
+                "{error}"
+            );
         }
         let error = Target::open("/no/such/folder", &none, false).err().unwrap();
         assert!(error.to_string().contains("no such folder"), "{error}");

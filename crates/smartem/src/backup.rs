@@ -11,6 +11,7 @@ use smartem_backup::{BackupError, Keep, Repository, Target, Watch};
 use smartem_etl::{
     About, ExitCode, Input, Kind, Outcome, Output, Process, ProcessError, Run, SettingsError,
 };
+use smartem_influxdb::InfluxError;
 
 use crate::config::{self, Config, ProcessConfig};
 
@@ -306,6 +307,16 @@ fn kind_of(error: &BackupError) -> ExitCode {
 pub(crate) fn exit_code(error: &BackupError) -> u8 {
     match error {
         BackupError::Refused(_) | BackupError::NoBackup { .. } | BackupError::Program { .. } => 1,
+        BackupError::Influx(error) => influx_exit_code(error),
         error => kind_of(error).code(),
+    }
+}
+
+/// The exit status when an InfluxDB did not do what was asked.
+pub(crate) fn influx_exit_code(error: &InfluxError) -> u8 {
+    if error.is_passing() {
+        ExitCode::TryAgain.code()
+    } else {
+        1
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use jiff::Timestamp;
 use serde_json::json;
-use smartem_collect::import::influx::{Copied, Destination, Wanted, copy, wanted};
+use smartem_collect::import::influx::{Copied, CopyError, Destination, Wanted, copy, wanted};
 use smartem_etl::Progress;
 use smartem_influxdb::{Measurement, Server};
 use smartem_points::PointBatch;
@@ -97,7 +97,7 @@ pub(super) async fn run(config: &Config, args: &ImportInflux) -> anyhow::Result<
     };
     let measurements = wanted(&server, &args.database, &what)
         .await
-        .map_err(|error| anyhow!(error))?;
+        .map_err(with_cause)?;
     let into = if args.dry_run {
         None
     } else {
@@ -109,6 +109,14 @@ pub(super) async fn run(config: &Config, args: &ImportInflux) -> anyhow::Result<
         into.points.close().await?;
     }
     Ok(tell(&measurements, &copied?, args))
+}
+
+/// The error with its cause in sight, by which the exit status goes.
+fn with_cause<E: std::error::Error + Send + Sync + 'static>(error: CopyError<E>) -> anyhow::Error {
+    match error {
+        CopyError::Server(error) => error.into(),
+        error => anyhow!(error),
+    }
 }
 
 async fn open(config: &Config, args: &ImportInflux, server: &Server) -> anyhow::Result<Into> {
@@ -139,7 +147,9 @@ async fn copy_all(
         let told = |_: &Measurement, points: u64| bar.advance(points);
         let copied = copy(server, measurement, what, into, &told, &stop).await;
         all.push(
-            copied.with_context(|| format!("copying the measurement `{}`", measurement.name))?,
+            copied
+                .map_err(with_cause)
+                .with_context(|| format!("copying the measurement `{}`", measurement.name))?,
         );
         if stop.is_cancelled() {
             break;

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use smartem_backup::BackupError;
 use smartem_etl::ScheduleError;
+use smartem_influxdb::InfluxError;
 use smartem_store::{Access, Store, StoreError};
 use tracing_subscriber::EnvFilter;
 
@@ -78,6 +79,9 @@ pub(crate) fn exit_code_of(error: &anyhow::Error) -> u8 {
         }
         if let Some(error) = cause.downcast_ref::<BackupError>() {
             return crate::backup::exit_code(error);
+        }
+        if let Some(error) = cause.downcast_ref::<InfluxError>() {
+            return crate::backup::influx_exit_code(error);
         }
         if let Some(error) = cause.downcast_ref::<StoreError>() {
             return smartem_etl::ExitCode::from(error).code();
