@@ -271,7 +271,7 @@ pub(crate) enum Store {
     Restore(StoreRestore),
     /// Copies points into the store from elsewhere
     #[command(subcommand)]
-    Import(StoreImport),
+    Import(Box<StoreImport>),
 }
 
 #[derive(Debug, Subcommand)]

@@ -30,7 +30,8 @@ pub(super) async fn run(args: &cli::Store, global: &Global) -> anyhow::Result<Ex
         }
         cli::Store::Backup(args) => super::backup::back_up(config, args).await,
         cli::Store::Restore(args) => super::backup::restore(&config, args).await,
-        cli::Store::Import(cli::StoreImport::Influx(args)) => {
+        cli::Store::Import(import) => {
+            let cli::StoreImport::Influx(args) = import.as_ref();
             super::import_influx::run(&config, args).await
         }
         cli::Store::Check => {
