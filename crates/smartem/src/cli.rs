@@ -84,7 +84,7 @@ pub(crate) enum Command {
     Store(Store),
     /// Backups of a real InfluxDB 1.x
     #[command(subcommand)]
-    Influx(Influx),
+    Influx(Box<Influx>),
     /// What could not be understood
     #[command(subcommand)]
     Quarantine(Quarantine),
