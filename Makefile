@@ -46,6 +46,7 @@ test: lint test-web test-rust test-browser ## Lint and run all tests
 .PHONY: test-rust
 test-rust: web ## Tests of the crates: unit, golden, property, black box
 	@scripts/need.sh cargo cc influxd
+	@scripts/object-storage.sh
 	$(CARGO) test --workspace --locked
 
 .PHONY: test-web

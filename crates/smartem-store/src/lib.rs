@@ -5,6 +5,7 @@
 //! - [`StationWork`], [`CommitRefined`]: what the refiner takes out and gives back
 //! - [`Changes`]: what chains over the store read, in the order of change
 //! - [`StationView`], [`ObservationQuery`], [`Page`]: what services read
+//! - [`StoreContents`]: what a copy of the store holds, for backups
 //! - [`Points`]: what stations push, in a log first, then in blocks
 //! - [`QuarantineEntry`], [`RunRow`], [`Backlog`]: what an operator looks at
 //! - [`TokenRow`], [`SecretHash`]: who may write
@@ -18,6 +19,7 @@
 mod admin;
 mod changes;
 mod codec;
+mod contents;
 mod error;
 mod intake;
 mod lock;
@@ -35,6 +37,7 @@ pub use admin::{
 };
 pub use changes::{ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf};
 pub use codec::{CodecError, decode_record, decode_record_for, encode_record};
+pub use contents::StoreContents;
 pub use error::StoreError;
 pub use intake::{
     Declared, IMPORT_NETWORK, Intake, IntakeReport, LastIntake, LastItem, LastReport, Quarantined,

@@ -1,5 +1,7 @@
 //! The command line as a table; nothing is opened or connected here.
 
+mod backup;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -8,6 +10,11 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use smartem_model::{Hour, StationId, parse_timestamp};
+
+pub(crate) use backup::{
+    ImportInflux, Influx, InfluxBackup, InfluxProgram, InfluxRestore, InfluxServer, InfluxSource,
+    InfluxVerify, KeepArgs, StoreBackup, StoreImport, StoreRestore,
+};
 
 /// The Smart Emission Data Platform: raw values of air-quality, noise and weather stations in,
 /// validated and calibrated open data out.
@@ -75,6 +82,9 @@ pub(crate) enum Command {
     /// The store
     #[command(subcommand)]
     Store(Store),
+    /// Backups of a real InfluxDB 1.x
+    #[command(subcommand)]
+    Influx(Box<Influx>),
     /// What could not be understood
     #[command(subcommand)]
     Quarantine(Quarantine),
@@ -248,6 +258,23 @@ pub(crate) enum Store {
     Migrate,
     /// Checks the store for damage
     Check,
+    /// Backs the store up while it is used; only what is new is sent
+    #[command(
+        after_help = "Exit status: 0 made, 75 the place was not reached or it was stopped, 65 damage, 78 no place.\n\
+        Keys of object storages come from AWS_... and AZURE_... in the environment, or with _FILE from files.\n\
+        Examples:\n  smartem store backup --to /backup/smartem\n  smartem store backup --to s3://bucket/smartem --verify"
+    )]
+    Backup(StoreBackup),
+    /// Puts a backup back: checked beside, then renamed into place
+    #[command(
+        after_help = "Exit status: 0 restored, 65 the backup is damaged, 75 not reached, 1 refused; then nothing was changed.\n\
+        Examples:\n  smartem store restore --from /backup/smartem --list\n  \
+        smartem store restore --from s3://bucket/smartem --to /data/smartem --as-of 2026-11-27"
+    )]
+    Restore(StoreRestore),
+    /// Copies points into the store from elsewhere
+    #[command(subcommand)]
+    Import(Box<StoreImport>),
 }
 
 #[derive(Debug, Subcommand)]

@@ -25,7 +25,7 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (
 ) STRICT";
 
 /// The version this program needs.
-pub(super) fn needed() -> u32 {
+pub(crate) fn needed() -> u32 {
     steps().map(|(step, _)| step.version).max().unwrap_or(0)
 }
 
