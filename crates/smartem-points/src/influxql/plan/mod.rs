@@ -1,0 +1,9 @@
+//! From a SELECT as it is written to one that can run.
+
+mod check;
+mod expand;
+mod level;
+
+pub(crate) use check::{Checked, CheckedSource, check};
+pub(crate) use expand::expand;
+pub(crate) use level::{Argument, Call, Input, Level, Reference, build, constant};

@@ -1,0 +1,5 @@
+//! Queries: against the real InfluxDB, against answers recorded from it, and against nonsense.
+
+mod data;
+mod differential;
+mod server;
