@@ -41,6 +41,7 @@ pub struct Answer {
     rows_in_series: usize,
     rows: usize,
     partial: bool,
+    failed: bool,
     csv_columns: Option<Vec<String>>,
     full: Option<Box<dyn FnMut(String) -> bool + Send>>,
 }
@@ -62,6 +63,7 @@ impl Answer {
             rows_in_series: 0,
             rows: 0,
             partial: false,
+            failed: false,
             csv_columns: None,
             full: None,
         }
@@ -79,20 +81,11 @@ impl Answer {
         std::mem::take(&mut self.text)
     }
 
-    /// Before the first statement.
-    pub fn begin(&mut self) {
-        match self.format {
-            Format::Json => self.text.push_str("{\"results\":["),
-            Format::PrettyJson => self.text.push_str("{\n    \"results\": ["),
-            Format::Chunks(_) | Format::Csv => {}
-        }
-    }
-
     /// After the last statement.
     pub fn end(&mut self) {
         match self.format {
+            Format::Json | Format::PrettyJson if self.statement == 0 => self.text.push_str("{}\n"),
             Format::Json => self.text.push_str("]}\n"),
-            Format::PrettyJson if self.statement == 0 => self.text.push_str("]\n}\n"),
             Format::PrettyJson => self.text.push_str("\n    ]\n}\n"),
             Format::Chunks(_) | Format::Csv => {}
         }
@@ -107,6 +100,10 @@ impl Answer {
         statement: &Statement,
         query: &Query<'_>,
     ) -> Result<(), QueryError> {
+        if self.failed {
+            self.other(None);
+            return self.hand_on(false);
+        }
         let result = run(statement, query, self);
         if matches!(result, Err(QueryError::Interrupted)) {
             return result;
@@ -115,8 +112,18 @@ impl Answer {
         self.hand_on(false)
     }
 
+    /// Whether a statement failed; those after it are not to be carried out.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     /// The answer of a statement that somebody else handled: nothing, or an error.
     pub fn other(&mut self, error: Option<&str>) {
+        let error = if self.failed {
+            Some("not executed")
+        } else {
+            error
+        };
         self.finish(error);
     }
 
@@ -158,6 +165,11 @@ impl Answer {
             self.text.push_str("{\"results\":[");
         } else if self.statement > 0 {
             self.text.push(',');
+        } else {
+            self.text.push('{');
+            self.line(1);
+            self.key("results");
+            self.text.push('[');
         }
         self.line(2);
         self.text.push('{');
@@ -202,6 +214,8 @@ impl Answer {
             }
         }
         self.statement += 1;
+        // InfluxDB goes no further after the first that fails.
+        self.failed |= error.is_some();
         (self.begun, self.partial, self.rows, self.rows_in_series) = (false, false, 0, 0);
     }
 

@@ -157,17 +157,14 @@ fn matches(operator: Operator, left: &Value, regex: &Regex) -> Value {
     match (operator, left) {
         (Operator::EqRegex, Value::String(text)) => Value::Boolean(regex.is_match(text)),
         (Operator::NeqRegex, Value::String(text)) => Value::Boolean(!regex.is_match(text)),
-        (_, Value::String(_)) => Value::Boolean(false),
-        _ => Value::Null,
+        _ => Value::Boolean(false),
     }
 }
 
 /// What an operator makes of two values.
 pub(crate) fn binary(operator: Operator, left: Value, right: Value, divide: bool) -> Value {
-    use Value::{Boolean, Float, Integer, Null, String, Unsigned};
+    use Value::{Boolean, Float, Integer, String, Unsigned};
     match (left, right) {
-        (Null, Boolean(right)) => booleans(operator, false, right),
-        (Boolean(left), Null) => booleans(operator, left, false),
         (Boolean(left), Boolean(right)) => booleans(operator, left, right),
         (Float(left), right) => match right.as_float() {
             Some(right) => floats(operator, left, right),

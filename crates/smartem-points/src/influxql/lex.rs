@@ -149,6 +149,11 @@ impl<'a> Lexer<'a> {
         self.at = at;
     }
 
+    /// The character at a place.
+    pub(crate) fn at_place(&self, at: usize) -> Option<char> {
+        self.text[at..].chars().next()
+    }
+
     /// The next character.
     pub(crate) fn peek(&self) -> Option<char> {
         self.text[self.at..].chars().next()

@@ -219,6 +219,13 @@ fn keys(
 }
 
 fn measurements(clauses: &ShowClauses, query: &Query<'_>, sink: &mut dyn Sink) -> Shown {
+    // InfluxDB minds an unknown database everywhere but here.
+    let database = clauses.database.as_deref().or(query.database);
+    if database.is_some_and(|it| {
+        !it.is_empty() && !query.source.databases().iter().any(|known| known == it)
+    }) {
+        return Ok(());
+    }
     let condition = condition(clauses, query)?;
     let mut names: Vec<String> = meant(clauses, query)?
         .into_iter()

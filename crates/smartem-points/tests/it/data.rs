@@ -5,26 +5,26 @@ use std::fmt::Write as _;
 use smartem_points::{FieldValue, MemoryPoints, PointBatch, SeriesKey};
 
 /// The evening before clocks change in Amsterdam: 2020-03-28T20:00:00Z.
-pub const BASE: i64 = 1_585_425_600_000_000_000;
+pub(crate) const BASE: i64 = 1_585_425_600_000_000_000;
 const MINUTE: i64 = 60_000_000_000;
 
 /// A point: measurement, tags, time and fields.
-pub struct Point {
+pub(crate) struct Point {
     key: SeriesKey,
     time: i64,
     fields: Vec<(&'static str, FieldValue<'static>)>,
 }
 
 /// A sequence of numbers that is the same each time.
-pub struct Numbers(u64);
+pub(crate) struct Numbers(u64);
 
 impl Numbers {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         // xorshift64*
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -32,7 +32,7 @@ impl Numbers {
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
     }
 
-    pub fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+    pub(crate) fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
         let place = self.below(list.len() as u64);
         &list[usize::try_from(place).unwrap()]
     }
@@ -44,7 +44,7 @@ fn float(numbers: &mut Numbers) -> f64 {
 }
 
 /// Floats, integers, booleans, texts; sparse fields, several tags, equal times and values, gaps.
-pub fn points() -> Vec<Point> {
+pub(crate) fn points() -> Vec<Point> {
     let mut numbers = Numbers::new(7);
     let mut points = Vec::new();
     let boxes: [(&str, &[(&str, &str)]); 4] = [
@@ -137,7 +137,7 @@ pub fn points() -> Vec<Point> {
 }
 
 /// The points as lines.
-pub fn lines(points: &[Point]) -> String {
+pub(crate) fn lines(points: &[Point]) -> String {
     let escape = |text: &str| {
         text.replace(',', "\\,")
             .replace('=', "\\=")
@@ -166,7 +166,7 @@ pub fn lines(points: &[Point]) -> String {
 }
 
 /// The points in memory, in the database `db`.
-pub fn memory(points: &[Point]) -> MemoryPoints {
+pub(crate) fn memory(points: &[Point]) -> MemoryPoints {
     let mut batch = PointBatch::new();
     for point in points {
         batch.push(point.key.clone(), point.time, point.fields.iter().cloned());

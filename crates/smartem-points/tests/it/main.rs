@@ -2,4 +2,5 @@
 
 mod data;
 mod differential;
+mod random;
 mod server;

@@ -21,7 +21,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// The body of InfluxDB's answer to a query of the database `db`; `more` are further parameters.
-pub fn ask(url: &str, query: &str, more: &str) -> String {
+pub(crate) fn ask(url: &str, query: &str, more: &str) -> String {
     let address = url.trim_start_matches("http://");
     let mut connection = TcpStream::connect(address).unwrap();
     let body = format!("db=db&q={}{more}", encoded(query));
@@ -39,7 +39,7 @@ pub fn ask(url: &str, query: &str, more: &str) -> String {
 }
 
 /// The body of our answer.
-pub fn answer(
+pub(crate) fn answer(
     points: &MemoryPoints,
     query: &str,
     format: Format,
@@ -62,7 +62,6 @@ pub fn answer(
         cancel: &cancel,
     };
     let mut answer = Answer::new(format, epoch, 0);
-    answer.begin();
     for statement in &statements {
         answer.statement(statement, &asked).unwrap();
     }
@@ -71,7 +70,7 @@ pub fn answer(
 }
 
 /// Puts rows of one time into one order: InfluxDB promises none for different series of a group.
-pub fn settle(answer: &mut Value) {
+pub(crate) fn settle(answer: &mut Value) {
     let Some(results) = answer.get_mut("results").and_then(Value::as_array_mut) else {
         return;
     };
@@ -91,7 +90,7 @@ pub fn settle(answer: &mut Value) {
 
 /// Whether two answers are the same; floats that come from sums may differ by 1e-12 of their size,
 /// because the order of adding up differs.
-pub fn same(a: &Value, b: &Value) -> bool {
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => {
             if x == y {

@@ -4,7 +4,7 @@ mod order;
 mod reduce;
 mod transform;
 
-pub(crate) use reduce::{Reducer, reducer};
+pub(crate) use reduce::reducer;
 pub(crate) use transform::{Integral, Transformation};
 
 use super::ast::{DataType, Expr};

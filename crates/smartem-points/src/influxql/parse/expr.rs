@@ -3,6 +3,7 @@
 use super::{MAX_OPERATORS, ParseError, Parsed, Parser};
 use crate::influxql::ast::{DataType, Expr, Operator};
 use crate::influxql::lex::Token;
+use crate::influxql::print::Name;
 use crate::influxql::time::parse_duration;
 
 impl Parser<'_> {
@@ -172,7 +173,10 @@ impl Parser<'_> {
             _ => DataType::Unknown,
         };
         if data_type == DataType::Unknown {
-            let expected = ["float", "integer", "string", "boolean", "field", "tag"];
+            let mut expected = vec!["float", "integer", "string", "boolean", "field", "tag"];
+            if matches!(token, Token::Name(_)) {
+                expected.insert(2, "unsigned");
+            }
             return Err(self.unexpected(at, &token, &expected));
         }
         Ok(Expr::var(&name, data_type))
@@ -194,8 +198,11 @@ impl Parser<'_> {
             }
         }
         if segments.len() > 3 {
-            let names: Vec<String> = segments.iter().map(|it| format!("\"{it}\"")).collect();
-            return Err(self.problem(0, &format!("too many segments in {}", names.join("."))));
+            let last = segments.pop().unwrap_or_default();
+            let mut names: Vec<String> = segments.iter().map(|it| format!("\"{it}\"")).collect();
+            names.push(Name(&last).to_string());
+            let problem = format!("too many segments in {}", names.join("."));
+            return Err(ParseError(format!("{problem} at line 1, char 1")));
         }
         Ok(segments)
     }

@@ -6,15 +6,15 @@ use crate::influxql::lex::Token;
 use crate::influxql::time::parse_duration;
 
 const FIRST: [&str; 11] = [
-    "ALTER", "CREATE", "DELETE", "DROP", "EXPLAIN", "GRANT", "KILL", "REVOKE", "SELECT", "SET",
-    "SHOW",
+    "SELECT", "DELETE", "SHOW", "CREATE", "DROP", "EXPLAIN", "GRANT", "REVOKE", "ALTER", "SET",
+    "KILL",
 ];
 const AFTER_CREATE: [&str; 5] = [
     "CONTINUOUS",
     "DATABASE",
+    "USER",
     "RETENTION",
     "SUBSCRIPTION",
-    "USER",
 ];
 const AFTER_DROP: [&str; 8] = [
     "CONTINUOUS",

@@ -207,7 +207,13 @@ impl Parser<'_> {
     }
 
     fn problem(&self, at: usize, problem: &str) -> ParseError {
-        let (line, character) = self.lexer.position(at);
+        let (line, mut character) = self.lexer.position(at);
+        // InfluxDB counts the end one further, and a text in quotes from before its quote.
+        match self.lexer.at_place(at) {
+            None => character += 1,
+            Some('"' | '\'') => character -= 1,
+            Some(_) => {}
+        }
         ParseError(format!("{problem} at line {line}, char {character}"))
     }
 
@@ -273,7 +279,7 @@ mod tests {
         for (text, error) in [
             (
                 "SELECT",
-                "found EOF, expected identifier, string, number, bool at line 1, char 7",
+                "found EOF, expected identifier, string, number, bool at line 1, char 8",
             ),
             ("SHOW DATABASES x", "found x, expected ; at line 1, char 16"),
             (

@@ -3,7 +3,7 @@
 use super::super::ast::{DataType, Expr, Field, Fill, Measurement, Operator, Select, Source};
 use super::super::condition::{Bounds, Known, kind, reduce, split};
 use super::super::eval::Math;
-use super::super::time::{Zone, format_duration, looks_like_time, parse_time};
+use super::super::time::{Zone, format_duration, looks_like_time};
 
 /// A SELECT that makes sense.
 #[derive(Clone, Debug)]
@@ -60,7 +60,6 @@ fn check_inside(select: &Select, now: i64, outer: Option<Outer>) -> Result<Check
     }
     let mut compiler = Compiler {
         now,
-        zone: select.zone,
         limit: select.limit,
         only_selectors: true,
         ..Compiler::default()
@@ -145,7 +144,6 @@ fn count_arguments(name: &str, expected: usize, got: usize) -> Result<(), String
 #[derive(Default)]
 struct Compiler {
     now: i64,
-    zone: Option<Zone>,
     limit: usize,
     interval: (i64, i64),
     inherited: bool,
@@ -211,8 +209,8 @@ impl Compiler {
                 return Err("time dimension offset now() function requires no arguments".to_owned());
             }
             Some(Expr::Call { .. }) => since(self.now),
-            Some(Expr::String(text)) if looks_like_time(text) => {
-                since(parse_time(text, self.zone).ok_or("invalid timestamp string")?)
+            Some(offset @ Expr::String(text)) if looks_like_time(text) => {
+                return Err(format!("invalid time dimension offset: {offset}"));
             }
             Some(_) => return Err(offset_problem.to_owned()),
         };

@@ -131,13 +131,6 @@ pub(crate) fn expr_type(expr: &Expr) -> Result<DataType, String> {
                 expr_type(arg)?;
             }
             match (name.as_str(), Math::named(name)) {
-                (_, Some(_))
-                    if matches!(first, DataType::String | DataType::Boolean | DataType::Tag) =>
-                {
-                    return Err(format!(
-                        "type error: {expr}: invalid argument type for the first argument in {name}(): {first}"
-                    ));
-                }
                 (_, Some(math)) if math.keeps_type() => first,
                 (_, Some(_)) => DataType::Float,
                 ("count" | "elapsed", _) => DataType::Integer,

@@ -35,6 +35,19 @@ pub(crate) enum Argument {
     Call(Call),
 }
 
+impl Call {
+    /// Whether there is no such field.
+    pub(crate) fn is_over_nothing(&self) -> bool {
+        match &*self.argument {
+            Argument::Call(inner) => inner.is_over_nothing(),
+            Argument::Field(field) => matches!(
+                field.data_type,
+                DataType::Unknown | DataType::Tag | DataType::AnyField
+            ),
+        }
+    }
+}
+
 /// Where a level reads.
 pub(crate) enum Input {
     Measurement { database: String, name: String },
@@ -79,10 +92,15 @@ impl Level {
 
     /// What a missing value becomes; `None` when the one before stays.
     pub(crate) fn default_value(&self, data_type: DataType) -> Option<Value> {
+        let cast = |value: Value| match data_type {
+            DataType::Float | DataType::Integer | DataType::Unsigned => value.cast(data_type),
+            // Texts and booleans get the number as it is.
+            _ => value,
+        };
         Some(match self.fill {
             Fill::Previous => return None,
-            Fill::Integer(value) => Value::Integer(value).cast(data_type),
-            Fill::Number(value) => Value::Float(value).cast(data_type),
+            Fill::Integer(value) => cast(Value::Integer(value)),
+            Fill::Number(value) => cast(Value::Float(value)),
             _ => Value::Null,
         })
     }

@@ -4,6 +4,6 @@ mod check;
 mod expand;
 mod level;
 
-pub(crate) use check::{Checked, CheckedSource, check};
+pub(crate) use check::check;
 pub(crate) use expand::expand;
 pub(crate) use level::{Argument, Call, Input, Level, Reference, build, constant};

@@ -24,6 +24,9 @@ impl<'r> Run<'r> {
         others: &[Reference],
         range: (i64, i64),
     ) -> Result<Points<'a>, QueryError> {
+        if call.is_over_nothing() {
+            return Ok(Box::new(std::iter::empty()));
+        }
         if call.function.is_transformation() {
             return self.transformation(level, group, call, range);
         }
@@ -33,12 +36,6 @@ impl<'r> Run<'r> {
                 call.name
             )));
         };
-        if matches!(
-            field.data_type,
-            DataType::Unknown | DataType::Tag | DataType::AnyField
-        ) {
-            return Ok(Box::new(std::iter::empty()));
-        }
         if !call.function.takes(field.data_type) {
             let (name, data_type) = (&call.name, field.data_type);
             return Err(QueryError::Statement(format!(
@@ -48,11 +45,18 @@ impl<'r> Run<'r> {
         let windows = Windows::new(level, range);
         if let Function::Integral(unit) = call.function {
             let integral = Integral::new(unit, level.ascending, level.interval > 0);
-            return Ok(Box::new(Integrated {
+            let areas = Integrated {
                 input: self.read(level, group, Some(field), &[], range)?,
                 integral: Some(integral),
                 windows,
-            }));
+            };
+            let whole =
+                (level.interval == 0).then_some(if range.0 == MIN_TIME { 0 } else { range.0 });
+            return Ok(Box::new(areas.map(move |area| {
+                let mut area = area?;
+                area.time = whole.unwrap_or(area.time);
+                Ok(area)
+            })));
         }
         let own_time = level.selector && level.interval == 0;
         let ranked = matches!(call.function, Function::Top(..) | Function::Bottom(..));
@@ -65,7 +69,6 @@ impl<'r> Run<'r> {
                 function: &call.function,
                 keys: ranked_keys(&call.function, others),
                 windows,
-                ascending: level.ascending,
                 ready: VecDeque::new(),
             }),
         };
@@ -104,17 +107,12 @@ impl<'r> Run<'r> {
         let input = match &*call.argument {
             Argument::Call(inner) => self.call(level, group, inner, &[], (start, end))?,
             Argument::Field(field) => {
-                if matches!(
-                    field.data_type,
-                    DataType::Unknown | DataType::Tag | DataType::AnyField
-                ) {
-                    return Ok(Box::new(std::iter::empty()));
-                }
                 if !call.function.takes(field.data_type) {
-                    let (name, data_type) = (
-                        call.name.trim_start_matches("non_negative_"),
-                        field.data_type,
-                    );
+                    let name = call
+                        .name
+                        .trim_start_matches("non_negative_")
+                        .replace('_', " ");
+                    let data_type = field.data_type;
                     return Err(QueryError::Statement(format!(
                         "unsupported {name} iterator type: *query.{data_type}InterruptIterator"
                     )));
@@ -149,7 +147,6 @@ struct Windowed<'a> {
     function: &'a Function,
     keys: Vec<usize>,
     windows: Windows,
-    ascending: bool,
     ready: VecDeque<Point>,
 }
 
@@ -199,9 +196,6 @@ impl Windowed<'_> {
                 value,
                 others,
             });
-        }
-        if !self.ascending {
-            points.reverse();
         }
         Ok(Some((start, points)))
     }

@@ -199,8 +199,10 @@ impl<'r> Run<'r> {
         let mut best: Option<Tally<f64>> = None;
         let mut point = None;
         for series in members {
-            if series.table.field(&field.name) != Some(field.data_type) {
-                continue;
+            match series.table.field(&field.name) {
+                None => continue,
+                Some(stored) if stored != field.data_type => return Ok(None),
+                Some(_) => {}
             }
             let Some((time, value)) = self.source.newest(series.id, &field.name)? else {
                 continue;

@@ -72,6 +72,13 @@ impl<'a> Filled<'a> {
 
     fn value(&mut self, time: i64) -> Value {
         match self.fill {
+            // InfluxDB has no number for these and takes what is nothing.
+            Fill::Integer(_) | Fill::Number(_) if self.output == DataType::String => {
+                Value::string("")
+            }
+            Fill::Integer(_) | Fill::Number(_) if self.output == DataType::Boolean => {
+                Value::Boolean(false)
+            }
             Fill::Integer(value) => Value::Integer(value).cast(self.output),
             Fill::Number(value) => Value::Float(value).cast(self.output),
             Fill::Previous => self

@@ -108,14 +108,28 @@ impl<'r> Run<'r> {
             });
         }
         let mut groups = joined(groups);
-        if level.soffset > 0 {
-            groups.drain(..level.soffset.min(groups.len()));
+        if level.soffset == 0 && level.slimit == 0 {
+            return groups;
         }
+        groups.sort_by_cached_key(|it| limit_key(&level.group_by, &it.tags));
+        groups.drain(..level.soffset.min(groups.len()));
         if level.slimit > 0 {
             groups.truncate(level.slimit);
         }
         groups
     }
+}
+
+/// By what SLIMIT and SOFFSET count groups: the keys of the tags that there are, then their values.
+fn limit_key(keys: &[String], values: &[Arc<str>]) -> String {
+    let there = || {
+        keys.iter()
+            .zip(values)
+            .filter(|(_, value)| !value.is_empty())
+    };
+    let keys = there().map(|(key, _)| key.as_str());
+    let values = there().map(|(_, value)| &**value);
+    keys.chain(values).collect::<Vec<_>>().join("|")
 }
 
 /// Groups of the same name and tags made one, in their order.

@@ -2,9 +2,9 @@
 
 use std::iter::Peekable;
 
+use super::super::ast::DataType;
 use super::super::eval::Value;
-use super::super::functions::Point;
-use super::super::plan::Level;
+use super::super::plan::{Level, Reference};
 use super::groups::Group;
 use super::{Points, Run};
 use crate::influxql::QueryError;
@@ -23,11 +23,16 @@ impl<'r> Run<'r> {
         range: (i64, i64),
     ) -> Result<Rows<'a>, QueryError> {
         let mut streams = Vec::new();
-        if level.calls.is_empty() {
+        let known = |it: &Reference| it.data_type != DataType::Unknown;
+        if level.calls.is_empty() && level.references.iter().any(known) {
             let points = self.read(level, group, None, &level.references, range)?;
             streams.push((None, limited(points, level).peekable()));
         }
         for (place, call) in level.calls.iter().enumerate() {
+            // Of a function whose type nobody knows nothing comes, and nothing is filled in for it.
+            if call.output == DataType::Unknown {
+                continue;
+            }
             let others: &[_] = if level.selector {
                 &level.references
             } else {
@@ -84,19 +89,10 @@ impl Scanned<'_> {
         Ok(next)
     }
 
-    fn place(level: &Level, places: &mut [Value], place: usize, value: Value) {
-        if value != Value::Null {
-            places[place] = value;
-            return;
-        }
-        let calls = level.calls.len();
-        let data_type = match level.calls.get(place) {
-            Some(call) => call.output,
-            None => level.references[place - calls].data_type,
-        };
-        // What stays where nothing new came is the value of the row before.
+    /// What stands where nothing came: what is filled in, or what the row before had.
+    fn miss(level: &Level, place: &mut Value, data_type: DataType) {
         if let Some(value) = level.default_value(data_type) {
-            places[place] = value;
+            *place = value;
         }
     }
 
@@ -104,18 +100,28 @@ impl Scanned<'_> {
         let calls = self.level.calls.len();
         for (place, stream) in &mut self.streams {
             let point = stream.next_if(|it| it.as_ref().is_ok_and(|it| it.time == time));
-            let missing = Point::new(time, Value::Null);
-            let point = point.and_then(Result::ok).unwrap_or(missing);
-            if let Some(place) = place {
-                Self::place(self.level, &mut self.places, *place, point.value);
-            }
+            let point = point.and_then(Result::ok);
+            let others = match (*place, point) {
+                (Some(place), Some(point)) => {
+                    self.places[place] = point.value;
+                    point.others
+                }
+                (None, Some(point)) => point.others,
+                (Some(place), None) => {
+                    Self::miss(self.level, &mut self.places[place], self.level.calls[place].output);
+                    Vec::new()
+                }
+                (None, None) => Vec::new(),
+            };
             if place.is_some() && !self.level.selector {
                 continue;
             }
-            let mut others = point.others.into_iter();
-            for index in 0..self.level.references.len() {
-                let value = others.next().unwrap_or(Value::Null);
-                Self::place(self.level, &mut self.places, calls + index, value);
+            let mut others = others.into_iter();
+            for (place, reference) in self.places[calls..].iter_mut().zip(&self.level.references) {
+                match others.next() {
+                    None | Some(Value::Null) => Self::miss(self.level, place, reference.data_type),
+                    Some(value) => *place = value,
+                }
             }
         }
     }
