@@ -1,6 +1,16 @@
-//! Queries: against the real InfluxDB, against answers recorded from it, and against nonsense.
+//! Black-box tests of the points.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first fault"
+)]
 
+mod corpus;
 mod data;
 mod differential;
+mod grafana;
+mod limits;
+mod line_protocol;
 mod random;
 mod server;

@@ -108,7 +108,11 @@ impl Scanned<'_> {
                 }
                 (None, Some(point)) => point.others,
                 (Some(place), None) => {
-                    Self::miss(self.level, &mut self.places[place], self.level.calls[place].output);
+                    Self::miss(
+                        self.level,
+                        &mut self.places[place],
+                        self.level.calls[place].output,
+                    );
                     Vec::new()
                 }
                 (None, None) => Vec::new(),
