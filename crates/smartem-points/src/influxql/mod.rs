@@ -18,7 +18,9 @@ mod print;
 mod run;
 mod schema;
 mod show;
+mod statement;
 mod time;
+mod write;
 
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::ast::{DataType, Expr, Field};
 use super::super::eval::Math;
 use super::super::schema::Schema;
-use super::check::{Checked, CheckedSource, natural_name, operator_type};
+use super::check::{Checked, CheckedSource};
+use super::names::{natural_name, operator_type};
 
 /// Expands a SELECT and those within; errors are InfluxDB's.
 pub(crate) fn expand(checked: &mut Checked, schema: &Schema<'_>) -> Result<(), String> {

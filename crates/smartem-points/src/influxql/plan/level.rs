@@ -7,8 +7,9 @@ use super::super::condition::Bounds;
 use super::super::eval::{Eval, Math, Value};
 use super::super::functions::Function;
 use super::super::time::Zone;
-use super::check::{Checked, CheckedSource, natural_name};
+use super::check::{Checked, CheckedSource};
 use super::expand::{expr_type, top_arguments};
+use super::names::natural_name;
 
 /// A field or tag that is read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
