@@ -43,7 +43,7 @@ fn reduce_inner(expr: Expr, known: Known) -> Expr {
             let math = eval::Math::named(&name).filter(|it| it.arguments() == args.len());
             match (known.math, math, constants) {
                 (true, Some(math), Some(constants)) => {
-                    literal(math.value(&constants)).unwrap_or(Expr::Call { name, args })
+                    literal(&math.value(&constants)).unwrap_or(Expr::Call { name, args })
                 }
                 _ => Expr::Call { name, args },
             }
@@ -63,8 +63,8 @@ fn value_of(expr: &Expr) -> Option<Value> {
     })
 }
 
-fn literal(value: Value) -> Option<Expr> {
-    Some(match value {
+fn literal(value: &Value) -> Option<Expr> {
+    Some(match *value {
         Value::Float(value) => Expr::Number(value),
         Value::Integer(value) => Expr::Integer(value),
         Value::Unsigned(value) => Expr::Unsigned(value),
@@ -109,7 +109,7 @@ fn fold(operator: Operator, left: &Expr, right: &Expr, known: Known) -> Option<E
         && !matches!(left, Value::String(_))
         && !matches!(right, Value::String(_))
     {
-        return literal(eval::binary(operator, left, right, true));
+        return literal(&eval::binary(operator, left, right, true));
     }
     fold_times(operator, left, right, known)
 }
@@ -123,7 +123,9 @@ fn fold_times(operator: Operator, left: &Expr, right: &Expr, known: Known) -> Op
     let (left, right) = (timed(left)?, timed(right)?);
     Some(match (operator, &left, &right) {
         (Operator::Add, Duration(a), Duration(b)) => Duration(a.saturating_add(*b)),
-        (Operator::Sub, Duration(a), Duration(b)) => Duration(a.saturating_sub(*b)),
+        (Operator::Sub, Duration(a), Duration(b)) | (Operator::Sub, Time(a), Time(b)) => {
+            Duration(a.saturating_sub(*b))
+        }
         (Operator::Mul, Duration(a), Integer(b)) => Duration(a.saturating_mul(*b)),
         (Operator::Mul, Duration(a), Number(b)) => Duration(a.saturating_mul(float_to_integer(*b))),
         (Operator::Div, Duration(a), Integer(b)) => Duration(a.checked_div(*b).unwrap_or(0)),
@@ -131,12 +133,10 @@ fn fold_times(operator: Operator, left: &Expr, right: &Expr, known: Known) -> Op
             Duration(a.checked_div(float_to_integer(*b)).unwrap_or(0))
         }
         (Operator::Add, Integer(a) | Time(a), Duration(b))
-        | (Operator::Add, Duration(a), Time(b))
-        | (Operator::Add, Time(a), Integer(b))
-        | (Operator::Add, Integer(a), Time(b)) => Time(a.saturating_add(*b)),
+        | (Operator::Add, Duration(a) | Integer(a), Time(b))
+        | (Operator::Add, Time(a), Integer(b)) => Time(a.saturating_add(*b)),
         (Operator::Sub, Integer(a) | Time(a), Duration(b))
         | (Operator::Sub, Time(a), Integer(b)) => Time(a.saturating_sub(*b)),
-        (Operator::Sub, Time(a), Time(b)) => Duration(a.saturating_sub(*b)),
         (_, Duration(a), Duration(b)) | (_, Time(a), Time(b)) => {
             let compared = eval::binary(operator, Value::Integer(*a), Value::Integer(*b), true);
             match compared {

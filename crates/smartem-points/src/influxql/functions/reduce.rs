@@ -1,7 +1,7 @@
 //! Functions that make the points of a window into one or some.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 
 use super::super::eval::Value;
@@ -85,11 +85,11 @@ impl Hash for Key {
 }
 
 #[derive(Default)]
-struct CountDistinct(HashMap<Key, ()>);
+struct CountDistinct(HashSet<Key>);
 
 impl Reducer for CountDistinct {
     fn add(&mut self, point: Point) {
-        self.0.insert(Key(point.value), ());
+        self.0.insert(Key(point.value));
     }
 
     fn finish(self: Box<Self>) -> Vec<(Option<i64>, Value, Vec<Value>)> {

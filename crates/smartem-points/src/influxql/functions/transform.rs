@@ -37,17 +37,17 @@ impl Transformation {
     }
 
     /// What the next point makes, if anything; a point without value makes nothing.
-    pub(crate) fn next(&mut self, point: Point) -> Option<Point> {
+    pub(crate) fn next(&mut self, point: &Point) -> Option<Point> {
         if point.value == Value::Null {
             return None;
         }
         match self.function {
             Function::Derivative { non_negative, .. } => {
-                let before = self.advance(&point)?;
-                self.derivative(&before, &point, non_negative)
+                let before = self.advance(point)?;
+                self.derivative(&before, point, non_negative)
             }
             Function::Difference { non_negative } => {
-                let before = self.advance(&point)?;
+                let before = self.advance(point)?;
                 let value = difference(&point.value, &before.value)?;
                 let negative = value.as_float().is_some_and(|it| it < 0.0);
                 (!negative || !non_negative).then(|| Point::new(point.time, value))
@@ -69,7 +69,7 @@ impl Transformation {
                 };
                 Some(Point::new(point.time, self.sum.clone()))
             }
-            Function::MovingAverage(length) => self.moving_average(&point, length),
+            Function::MovingAverage(length) => self.moving_average(point, length),
             _ => None,
         }
     }

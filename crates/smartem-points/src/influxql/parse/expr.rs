@@ -65,13 +65,9 @@ impl Parser<'_> {
                 .map(Expr::Number)
                 .map_err(|_| self.problem(at, "unable to parse number")),
             Token::Integer(text) => {
-                if let Ok(value) = text.parse() {
-                    Ok(Expr::Integer(value))
-                } else if let Ok(value) = text.parse() {
-                    Ok(Expr::Unsigned(value))
-                } else {
-                    Err(self.problem(at, "unable to parse integer"))
-                }
+                let integer = text.parse().map(Expr::Integer);
+                let number = integer.or_else(|_| text.parse().map(Expr::Unsigned));
+                number.map_err(|_| self.problem(at, "unable to parse integer"))
             }
             Token::Word("TRUE") => Ok(Expr::Boolean(true)),
             Token::Word("FALSE") => Ok(Expr::Boolean(false)),

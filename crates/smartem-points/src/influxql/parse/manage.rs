@@ -46,7 +46,7 @@ impl Parser<'_> {
                 self.alter_retention_policy()
             }
             Token::Word("DELETE") => {
-                let (sources, condition) = self.from_where(true)?;
+                let (sources, condition) = self.sources_and_condition(true)?;
                 Ok(Statement::Delete { sources, condition })
             }
             Token::Word("GRANT") => {
@@ -213,7 +213,7 @@ impl Parser<'_> {
                 Ok(Statement::DropRetentionPolicy { name, database })
             }
             Token::Word("SERIES") => {
-                let (sources, condition) = self.from_where(false)?;
+                let (sources, condition) = self.sources_and_condition(false)?;
                 Ok(Statement::DropSeries { sources, condition })
             }
             Token::Word("SHARD") => self.number(0, u64::MAX).map(Statement::DropShard),
@@ -280,7 +280,7 @@ impl Parser<'_> {
     }
 
     /// `FROM measurements WHERE condition`, at least one of both.
-    fn from_where(
+    fn sources_and_condition(
         &mut self,
         policy: bool,
     ) -> Parsed<(Vec<Measurement>, Option<crate::influxql::ast::Expr>)> {

@@ -35,7 +35,7 @@ impl Compiler {
             "distinct" => self.distinct_call(args, false),
             "top" | "bottom" => self.top(name, args),
             "derivative" | "non_negative_derivative" | "elapsed" => {
-                self.unit_argument(name, args, true)?;
+                Self::unit_argument(name, args, true)?;
                 self.transformation(name, args)
             }
             "difference" | "non_negative_difference" | "cumulative_sum" => {
@@ -66,7 +66,7 @@ impl Compiler {
                 self.transformation(name, args)
             }
             "integral" => {
-                self.unit_argument(name, args, false)?;
+                Self::unit_argument(name, args, false)?;
                 self.only_selectors = false;
                 self.symbol(name, &args[0])
             }
@@ -78,7 +78,7 @@ impl Compiler {
     }
 
     /// An optional second argument that is a duration.
-    fn unit_argument(&self, name: &str, args: &[Expr], named: bool) -> Result<(), String> {
+    fn unit_argument(name: &str, args: &[Expr], named: bool) -> Result<(), String> {
         if args.is_empty() || args.len() > 2 {
             let got = args.len();
             return Err(format!(

@@ -143,6 +143,7 @@ pub(super) fn count_arguments(name: &str, expected: usize, got: usize) -> Result
 
 /// What is found out of the fields on the way.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Compiler {
     pub(super) now: i64,
     pub(super) limit: usize,

@@ -133,9 +133,9 @@ pub(crate) fn expr_type(expr: &Expr) -> Result<DataType, String> {
             }
             match (name.as_str(), Math::named(name)) {
                 (_, Some(math)) if math.keeps_type() => first,
-                (_, Some(_)) => DataType::Float,
                 ("count" | "elapsed", _) => DataType::Integer,
-                (
+                (_, Some(_))
+                | (
                     "mean"
                     | "median"
                     | "integral"

@@ -9,8 +9,7 @@ pub(crate) fn natural_name(field: &Field) -> String {
         return alias.clone();
     }
     match &field.expr {
-        Expr::Call { name, .. } => name.clone(),
-        Expr::Var { name, .. } => name.clone(),
+        Expr::Call { name, .. } | Expr::Var { name, .. } => name.clone(),
         Expr::Distinct(_) => "distinct".to_owned(),
         Expr::Paren(inner) => natural_name(&Field {
             expr: (**inner).clone(),

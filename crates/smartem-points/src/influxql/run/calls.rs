@@ -14,7 +14,7 @@ use super::window::Windows;
 use super::{Points, Run, fills};
 use crate::influxql::QueryError;
 
-impl<'r> Run<'r> {
+impl Run<'_> {
     /// What a function makes of the points of a group; `others` are further fields of a picked point.
     pub(super) fn call<'a>(
         &'a self,
@@ -123,7 +123,7 @@ impl<'r> Run<'r> {
         let mut transformation =
             Transformation::new(&call.function, level.interval, level.ascending);
         Ok(Box::new(input.filter_map(move |point| match point {
-            Ok(point) => transformation.next(point).map(Ok),
+            Ok(point) => transformation.next(&point).map(Ok),
             Err(error) => Some(Err(error)),
         })))
     }
@@ -210,7 +210,9 @@ fn better(function: &Function, known: Option<Point>, new: Point) -> Point {
         return new;
     };
     let fallback = new.clone();
-    known.into_iter().for_each(|it| picker.add(it));
+    if let Some(known) = known {
+        picker.add(known);
+    }
     picker.add(new);
     let picked = picker.finish().pop();
     picked.map_or(fallback, |(time, value, others)| Point {

@@ -116,7 +116,7 @@ enum Tallies {
     Integers(BTreeMap<i64, Tally<i64>>),
 }
 
-impl<'r> Run<'r> {
+impl Run<'_> {
     /// The points of a function over a group, if it can be done this way.
     pub(super) fn fast<'a>(
         &'a self,

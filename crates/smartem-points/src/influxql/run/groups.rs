@@ -48,7 +48,7 @@ impl Group<'_> {
     }
 }
 
-impl<'r> Run<'r> {
+impl Run<'_> {
     /// The groups of a SELECT, by name and tags.
     pub(crate) fn groups<'a>(&'a self, level: &'a Level) -> Result<Vec<Group<'a>>, QueryError> {
         let mut groups = Vec::new();

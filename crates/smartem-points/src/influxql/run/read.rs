@@ -28,7 +28,7 @@ struct Wanted {
     condition: Option<(Eval, Vec<usize>)>,
 }
 
-impl<'r> Run<'r> {
+impl Run<'_> {
     /// The points of a group that have the driving field, or any of the others where none drives.
     pub(super) fn read<'a>(
         &'a self,

@@ -14,7 +14,7 @@ pub(super) type Row = (i64, Vec<Value>);
 
 pub(super) type Rows<'a> = Box<dyn Iterator<Item = Result<Row, QueryError>> + 'a>;
 
-impl<'r> Run<'r> {
+impl Run<'_> {
     /// The rows of a group, in order of time.
     pub(super) fn rows<'a>(
         &'a self,
