@@ -5,6 +5,7 @@ mod csv;
 mod examples;
 mod influxdb;
 mod influxdb_lines;
+mod influxdb_query;
 mod influxdb_write;
 mod network;
 mod opensensemap;

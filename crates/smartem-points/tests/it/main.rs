@@ -7,4 +7,10 @@
 )]
 
 mod corpus;
+mod data;
+mod differential;
+mod grafana;
+mod limits;
 mod line_protocol;
+mod random;
+mod server;

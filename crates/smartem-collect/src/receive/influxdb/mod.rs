@@ -1,4 +1,4 @@
-//! The write faces of InfluxDB: `/write` and `/ping` of 1.x, `/api/v2/write` of 2.
+//! The faces of InfluxDB: `/write`, `/query` and `/ping` of 1.x, `/api/v2/write` of 2.
 //!
 //! Stations, Telegraf and client libraries that push to an InfluxDB push here without a change.
 //! Statuses, errors and their JSON are those of InfluxDB 1.6.7; what differs stands in
@@ -7,12 +7,14 @@
 //! - `v1.rs`, `v2.rs`: the two faces, each with its words
 //! - `intake.rs`: what both do: who may write, read the lines, keep the points, count
 //! - `body.rs`: bodies within limits, unpacked
+//! - `query.rs`: InfluxQL over what was received
 //! - `answer.rs`: JSON as Go writes it, and the headers
 
 mod answer;
 mod body;
 mod counts;
 mod intake;
+mod query;
 mod v1;
 mod v2;
 
@@ -28,6 +30,7 @@ use utoipa::OpenApi;
 use crate::receive::PointSink;
 
 pub use counts::{DatabaseCounts, PointCounts};
+pub use query::{Queried, QuerySettings, query_part};
 
 /// How much the faces take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

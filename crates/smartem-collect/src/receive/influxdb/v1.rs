@@ -151,7 +151,7 @@ fn unknown(problem: &Problem, sent_credentials: bool) -> Response {
     response
 }
 
-fn refusal(status: StatusCode, message: &str) -> Response {
+pub(super) fn refusal(status: StatusCode, message: &str) -> Response {
     let mut response = error(status, message);
     if let Some(value) = header_text(message) {
         response.headers_mut().insert(X_ERROR, value);
