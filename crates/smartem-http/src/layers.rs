@@ -54,8 +54,8 @@ pub(crate) async fn render_problems(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
-        // The layer that limits bodies knows no problems.
-        None if response.status() == StatusCode::PAYLOAD_TOO_LARGE => body_too_large(),
+        // The layer that limits bodies knows no problems; a part that does limits them itself.
+        None if of_limit(&response) => body_too_large(),
         None => return response,
     };
     if let Some(cause) = problem.cause() {
@@ -143,6 +143,12 @@ pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
         (None, None) => "without a message".to_owned(),
     };
     Problem::internal(Panicked(text)).into_response()
+}
+
+fn of_limit(response: &Response) -> bool {
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    let json = media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    response.status() == StatusCode::PAYLOAD_TOO_LARGE && !json
 }
 
 fn body_too_large() -> Problem {

@@ -18,6 +18,7 @@ pub mod auth;
 mod assemble;
 mod conditional;
 mod layers;
+mod metric;
 mod metrics;
 mod params;
 mod part;
@@ -28,6 +29,7 @@ mod serve;
 
 pub use assemble::{Limits, assemble, openapi};
 pub use conditional::ETag;
+pub use metric::{Metric, MetricSource};
 pub use metrics::{BUCKETS, HttpMetrics, RequestCount, RouteTime};
 pub use params::{Params, shorten};
 pub use part::{Link, ServicePart};

@@ -77,6 +77,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         clock: Arc::new(move || time() + SignedDuration::from_mins(clock.load(Ordering::Relaxed))),
         readiness: Readiness::default(),
         limits: Limits::default(),
+        metrics: Vec::new(),
     };
     World {
         router: router(state.clone()),

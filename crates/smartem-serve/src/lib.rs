@@ -22,7 +22,7 @@ use std::time::Duration;
 use axum::Router;
 use jiff::Timestamp;
 use serde::Serialize;
-use smartem_http::{HttpMetrics, Limits, Readiness, ServicePart, assemble};
+use smartem_http::{HttpMetrics, Limits, MetricSource, Readiness, ServicePart, assemble};
 use smartem_model::Vocabulary;
 use smartem_store::Store;
 use utoipa::ToSchema;
@@ -47,6 +47,8 @@ pub struct ServeState {
     pub readiness: Readiness,
     /// What is taken upon itself at most.
     pub limits: Limits,
+    /// What other parts of the program tell in `/metrics`.
+    pub metrics: Vec<MetricSource>,
 }
 
 /// What the viewer must know before it can draw.

@@ -5,6 +5,7 @@
 //! - [`StationWork`], [`CommitRefined`]: what the refiner takes out and gives back
 //! - [`Changes`]: what chains over the store read, in the order of change
 //! - [`StationView`], [`ObservationQuery`], [`Page`]: what services read
+//! - [`Points`]: what stations push, in a log first, then in blocks
 //! - [`QuarantineEntry`], [`RunRow`], [`Backlog`]: what an operator looks at
 //! - [`TokenRow`], [`SecretHash`]: who may write
 //!
@@ -20,6 +21,7 @@ mod codec;
 mod error;
 mod intake;
 mod lock;
+mod points;
 mod query;
 mod sqlite;
 mod store;
@@ -39,10 +41,15 @@ pub use intake::{
     ReceivedRecord, Standing, StationDeclaration,
 };
 pub use lock::ProcessLock;
+pub use points::{
+    DatabaseSettings, FreshSnapshot, NameFrom, Points, PointsClock, PointsError, PointsNumbers,
+    PointsSettings, Refusal, SeriesOverview, StationMapping, TypeFrom, WriteReport,
+};
 pub use query::{
     Cursor, HourView, InvalidCursor, LastValue, ObservationQuery, Page, StationLocation,
     StationView,
 };
+pub(crate) use sqlite::{StationHourKey, StoredPoints};
 pub use store::{Access, Store};
 pub use token::{HashError, NewToken, Secret, SecretHash, TokenRow};
 pub use track::DEFAULT_MOVE_M;

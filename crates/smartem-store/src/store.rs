@@ -62,6 +62,10 @@ impl Store {
         .await
     }
 
+    pub(crate) fn backend(&self) -> &Arc<Sqlite> {
+        &self.backend
+    }
+
     /// The folder of the store.
     pub fn dir(&self) -> &Path {
         self.backend.dir()

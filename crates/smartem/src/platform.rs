@@ -346,6 +346,7 @@ impl Platform {
             clock,
             readiness: Readiness::default(),
             limits: Limits::default(),
+            metrics: Vec::new(),
         })
     }
 }

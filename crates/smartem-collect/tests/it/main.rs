@@ -4,6 +4,8 @@
 mod csv;
 mod examples;
 mod influxdb;
+mod influxdb_lines;
+mod influxdb_write;
 mod network;
 mod opensensemap;
 mod receive;

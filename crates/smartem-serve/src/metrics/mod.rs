@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
-use smartem_http::{BUCKETS, HttpMetrics, Link, ServicePart};
+use smartem_http::{BUCKETS, HttpMetrics, Link, Metric, ServicePart};
 use smartem_model::Hour;
 use smartem_store::{Backlog, CounterRow, Growing, Progress, RunRow, StoreError};
 use tracing::error;
@@ -63,6 +63,9 @@ async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
         .sample(&[("version", &metrics.state.viewer.version)], 1.0);
     process(&mut text, metrics.started);
     requests(&mut text, &metrics.requests);
+    for metric in metrics.state.metrics.iter().flat_map(|tell| tell()) {
+        further(&mut text, &metric);
+    }
     // What can be told without the store is told without it too: then it matters most.
     let stored = Stored::read(&metrics).await;
     let up = if stored.is_ok() { 1.0 } else { 0.0 };
@@ -77,6 +80,18 @@ async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
     }
     let media_type = HeaderValue::from_static(MEDIA_TYPE);
     ([(header::CONTENT_TYPE, media_type)], text.finish()).into_response()
+}
+
+fn further(text: &mut Text, metric: &Metric) {
+    if metric.is_counter {
+        text.counter(metric.name, metric.help);
+    } else {
+        text.gauge(metric.name, metric.help);
+    }
+    for (labels, value) in &metric.samples {
+        let labels: Vec<(&str, &str)> = labels.iter().map(|(name, it)| (*name, &**it)).collect();
+        text.sample(&labels, *value);
+    }
 }
 
 struct Stored {

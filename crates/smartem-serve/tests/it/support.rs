@@ -81,6 +81,7 @@ impl World {
             },
             readiness: Readiness::default(),
             limits: Limits::default(),
+            metrics: Vec::new(),
         };
         Self {
             router: smartem_serve::router(state.clone()),

@@ -14,6 +14,7 @@ mod last;
 mod location;
 mod migrate;
 mod observations;
+mod points;
 mod quarantine;
 mod runs;
 mod series;
@@ -33,6 +34,7 @@ use tokio::sync::Semaphore;
 
 use crate::{Access, Migration, ProcessLock, StoreError};
 use fault::Fault;
+pub(crate) use points::{StationHourKey, StoredPoints, snapshot_of_points};
 
 const FILE_NAME: &str = "smartem.sqlite";
 /// Locked while the file is made or migrated: SQLite does not wait for a process that is just
@@ -173,6 +175,18 @@ impl Sqlite {
         let file = self.file.clone();
         blocking(action, move || {
             transaction().map_err(|fault| fault.during(action, &file))
+        })
+        .await
+    }
+
+    /// Moves what is in the write-ahead log into the database file, as far as readers allow.
+    pub(crate) async fn checkpoint(&self) -> Result<(), StoreError> {
+        const ACTION: &str = "moving the write-ahead log into the database";
+        let connection = Arc::clone(&self.writer).lock_owned().await;
+        let file = self.file.clone();
+        blocking(ACTION, move || {
+            let moved = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            moved.map_err(|error| Fault::from(error).during(ACTION, &file))
         })
         .await
     }
