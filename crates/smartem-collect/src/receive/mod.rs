@@ -1,9 +1,9 @@
 //! What is pushed to us, one module for each face.
 //!
-//! [`authority`] knows who may write. [`influxdb`] takes points as InfluxDB 1.x and 2 take them.
-//! [`sensor_community`] and [`json`] take samples of single stations. All hand points to a
-//! [`PointSink`]. [`newest`] makes newest values of what arrives, [`overview`] tells what there is,
-//! and [`whale`] serves the raw records that the store has to other harvesters.
+//! [`authority`] knows who may write. [`influxdb`] takes points and answers queries as InfluxDB does.
+//! [`sensor_community`], [`json`] and [`mqtt`] take samples of single stations and make points of
+//! them. [`newest`] makes newest values of what arrives, [`overview`] tells what there is, and
+//! [`whale`] serves the raw records that the store has to other harvesters.
 
 mod aside;
 pub mod authority;

@@ -8,9 +8,6 @@ use smartem_store::{Points, PointsError, WriteReport};
 /// Takes points and keeps them.
 #[async_trait]
 pub trait PointSink: Send + Sync {
-    /// Makes a database, if it is not there; whether it is new.
-    async fn create_database(&self, name: &str) -> Result<bool, PointsError>;
-
     /// Writes points; they are durable when it returns. Also an empty batch needs its database.
     async fn write(&self, database: &str, batch: PointBatch) -> Result<WriteReport, PointsError>;
 
@@ -20,10 +17,6 @@ pub trait PointSink: Send + Sync {
 
 #[async_trait]
 impl PointSink for Points {
-    async fn create_database(&self, name: &str) -> Result<bool, PointsError> {
-        Self::create_database(self, name).await
-    }
-
     async fn write(&self, database: &str, batch: PointBatch) -> Result<WriteReport, PointsError> {
         Self::write(self, database, batch).await
     }
@@ -37,15 +30,4 @@ impl PointSink for Points {
 pub(super) fn not_kept(error: PointsError) -> Problem {
     let detail = "What was sent could not be kept and is not stored; send it again.";
     Problem::new(Kind::Unavailable, detail).because(error)
-}
-
-/// Writes into a database of a receiver, making it at the first time.
-pub(super) async fn write_own(
-    sink: &dyn PointSink,
-    database: &str,
-    batch: PointBatch,
-) -> Result<WriteReport, PointsError> {
-    // Making one that is there costs nothing beside the write itself.
-    sink.create_database(database).await?;
-    sink.write(database, batch).await
 }

@@ -37,10 +37,6 @@ impl Memory {
 
 #[async_trait]
 impl PointSink for Memory {
-    async fn create_database(&self, _: &str) -> Result<bool, PointsError> {
-        Ok(false)
-    }
-
     async fn write(&self, database: &str, batch: PointBatch) -> Result<WriteReport, PointsError> {
         let mut points = self.points.lock().unwrap();
         if database == "full" {

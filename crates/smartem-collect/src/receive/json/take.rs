@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::parse::{Fault, Push, Sample, SampleValue, StationSamples, below};
 use crate::receive::PointSink;
 use crate::receive::aside::Aside;
-use crate::receive::sink::{not_kept, write_own};
+use crate::receive::sink::not_kept;
 use crate::receive::stations::{Known, Stations};
 
 /// Faults that an answer lists at most; all are counted.
@@ -49,7 +49,7 @@ pub struct PushReceiver {
     config: PushConfig,
     /// Station types that are known.
     types: BTreeSet<String>,
-    sink: Arc<dyn PointSink>,
+    databases: Arc<dyn PointSink>,
     stations: Stations,
     aside: Aside,
 }
@@ -85,19 +85,20 @@ pub struct Refusal {
 type Reasoned = (Fault, QuarantineReason);
 
 impl PushReceiver {
-    /// A receiver of this name, which is also that of its database and its quarantine source.
+    /// A receiver of this name, which is also that of its database and its quarantine source; the
+    /// database must be there.
     pub fn new(
         name: &'static str,
         config: PushConfig,
         types: BTreeSet<String>,
         store: &Store,
-        sink: Arc<dyn PointSink>,
+        databases: Arc<dyn PointSink>,
     ) -> Self {
         Self {
             name,
             config,
             types,
-            sink,
+            databases,
             stations: Stations::new(store.clone()),
             aside: Aside::new(store.clone(), name),
         }
@@ -122,9 +123,8 @@ impl PushReceiver {
         let (batch, samples) = batch_of(stations, now, &mut faults);
         let mut report = Report::default();
         if !batch.is_empty() {
-            let written = write_own(&*self.sink, self.name, batch)
-                .await
-                .map_err(not_kept)?;
+            let written = self.databases.write(self.name, batch);
+            let written = written.await.map_err(not_kept)?;
             report.accepted = written.written;
             for refused in written.refused {
                 let line = usize::try_from(refused.line).unwrap_or_default();

@@ -28,7 +28,7 @@ use tracing::debug;
 
 use super::PointSink;
 use super::aside::Aside;
-use super::sink::{not_kept, write_own};
+use super::sink::not_kept;
 use super::stations::{Known, Stations};
 use body::Reading;
 
@@ -37,12 +37,11 @@ pub const DATABASE: &str = "sensor-community";
 /// Both with and without the slash, as people copy it.
 const PATHS: [&str; 2] = ["/v1/push-sensor-data/", "/v1/push-sensor-data"];
 const RECEIVER: &str = "sensor-community";
-const STATION_TYPE: &str = "luftdaten";
 const BODY_LIMIT: usize = 32 * 1024;
 const LONGEST_SENSOR: usize = 64;
 
 /// Settings of the receiver.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SensorCommunityPushConfig {
     /// Whether registered sensors may push without a token. The ids of sensors are no secret, so
@@ -53,6 +52,19 @@ pub struct SensorCommunityPushConfig {
     /// Registered sensors: the text of `X-Sensor`, and the id of the station. A station whose id is
     /// the text of `X-Sensor` is registered too.
     pub sensors: BTreeMap<String, String>,
+    /// The type of stations that become known by a push.
+    pub station_type: String,
+}
+
+impl Default for SensorCommunityPushConfig {
+    fn default() -> Self {
+        Self {
+            allow_unauthenticated: false,
+            auto_register: false,
+            sensors: BTreeMap::new(),
+            station_type: "luftdaten".to_owned(),
+        }
+    }
 }
 
 /// What the receiver works with.
@@ -61,8 +73,8 @@ pub struct SensorCommunityPush {
     pub config: SensorCommunityPushConfig,
     /// Which stations there are; takes what cannot be used.
     pub store: Store,
-    /// Takes the points.
-    pub sink: Arc<dyn PointSink>,
+    /// Takes the points; must have the database [`DATABASE`].
+    pub databases: Arc<dyn PointSink>,
     /// Knows who may write.
     pub guard: Guard,
     /// The time of arrival.
@@ -117,9 +129,8 @@ async fn receive(
     };
     let accepted = readings.iter().map(|reading| reading.fields.len()).sum();
     let batch = batch_of(&readings, &station, &known, &sensor, now);
-    let written = write_own(&*receiver.push.sink, DATABASE, batch)
-        .await
-        .map_err(not_kept)?;
+    let written = receiver.push.databases.write(DATABASE, batch);
+    let written = written.await.map_err(not_kept)?;
     if let Some(refused) = written.refused.first() {
         let detail = format!(
             "field `{}` of `{}` is {} there, and {} was sent; drop what was written there by \
@@ -164,7 +175,7 @@ impl Receiver {
                     principal.demand(Right::Write, project.as_deref())?;
                 }
                 let new = Known {
-                    station_type: STATION_TYPE.into(),
+                    station_type: config.station_type.as_str().into(),
                     project,
                 };
                 let registered = self.stations.register(&station, new, RECEIVER, now);

@@ -14,8 +14,8 @@ const PATH: &str = "/api/v1/push";
 
 fn receiver(bench: &Bench, config: PushConfig) -> Router {
     let types = BTreeSet::from(["vanilla".to_owned(), "jose".to_owned()]);
-    let sink = bench.sink.clone();
-    let receiver = PushReceiver::new(DATABASE, config, types, &bench.store, sink);
+    let databases = bench.disk.clone();
+    let receiver = PushReceiver::new(DATABASE, config, types, &bench.store, databases);
     router(part(receiver, bench.guard(), bench.clock()))
 }
 
@@ -68,7 +68,7 @@ async fn good_samples_are_stored_and_bad_ones_told_and_set_aside() {
             ["samples[1].no2", "samples[2].time", "samples[4].time"]
         );
         assert_eq!(answer["faults"][0]["value"], "\"12\"");
-        let points = bench.points(DATABASE);
+        let points = bench.points(DATABASE).await;
         let shown: Vec<String> = points
             .iter()
             .map(|(series, time, fields)| format!("{series} {time} {}", fields["no2"]))
@@ -116,7 +116,7 @@ async fn who_may_not_write_stores_nothing() {
     let (status, answer) = push(&router, &secret, &both).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert!(answer["detail"].as_str().unwrap().contains("`arnhem`"));
-    assert!(bench.points(DATABASE).is_empty());
+    assert!(bench.points(DATABASE).await.is_empty());
     let new = StationId::new("new").unwrap();
     assert!(bench.store.station(&new).await.unwrap().is_none());
 
@@ -184,7 +184,7 @@ async fn a_field_keeps_its_type() {
         (&json!(1), &json!(1))
     );
     assert_eq!(answer["faults"][0]["place"], "samples[1].no2");
-    assert_eq!(bench.points(DATABASE).len(), 2);
+    assert_eq!(bench.points(DATABASE).await.len(), 2);
 }
 
 #[tokio::test]

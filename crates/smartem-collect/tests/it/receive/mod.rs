@@ -22,79 +22,58 @@ use smartem_etl::Clock;
 use smartem_http::auth::{Guard, GuardSettings};
 use smartem_http::{HttpMetrics, Limits, ServicePart, assemble};
 use smartem_model::StationId;
-use smartem_points::{Cells, MemoryPoints, Order, PointBatch, PointSource};
+use smartem_points::{Cells, Chunk, Order, PointBatch, PointSource};
 use smartem_store::{
-    Access, DEFAULT_MOVE_M, NewToken, PointsError, QuarantineEntry, QuarantineFilter, Refusal,
-    Secret, SecretHash, StationDeclaration, Store, WriteReport,
+    Access, DEFAULT_MOVE_M, DatabaseSettings, NameFrom, NewToken, Points, PointsSettings,
+    QuarantineEntry, QuarantineFilter, Secret, SecretHash, StationDeclaration, StationMapping,
+    Store, TypeFrom,
 };
+use smartem_store::{PointsError, WriteReport};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 const NOW: &str = "2026-11-28T13:20:00Z";
 
-/// Points in memory, as the engine would keep them.
-#[derive(Default)]
-pub(crate) struct MemorySink {
-    points: Mutex<MemoryPoints>,
+/// The points of the store, on a disk that can be full.
+pub(crate) struct Disk {
+    points: Points,
     is_full: AtomicBool,
 }
 
 #[async_trait]
-impl PointSink for MemorySink {
-    async fn create_database(&self, name: &str) -> Result<bool, PointsError> {
-        let mut points = self.points.lock().unwrap();
-        let is_new = !points.databases().contains(&name.to_owned());
-        points.create_database(name);
-        Ok(is_new)
-    }
-
+impl PointSink for Disk {
     async fn write(&self, database: &str, batch: PointBatch) -> Result<WriteReport, PointsError> {
         if self.is_full.load(Ordering::Relaxed) {
             let problem = "the disk is full".to_owned();
             return Err(PointsError::Unavailable { problem });
         }
-        let mut points = self.points.lock().unwrap();
-        if !points.databases().contains(&database.to_owned()) {
-            let name = database.to_owned();
-            return Err(PointsError::NoDatabase { name });
-        }
-        let known = |points: &MemoryPoints, measurement: &str, field: &str| {
-            let fields = points.fields(database, measurement);
-            fields.into_iter().find(|(name, _)| name == field)
-        };
-        let mut refused = Vec::new();
-        for point in batch.points() {
-            let measurement = &batch.series()[point.series.index()].measurement;
-            for (field, value) in point.fields() {
-                let field = &batch.fields()[field.index()];
-                if let Some((_, known)) = known(&points, measurement, field)
-                    && known != value.field_type()
-                {
-                    refused.push(Refusal {
-                        line: point.line,
-                        measurement: measurement.to_string(),
-                        field: field.to_string(),
-                        sent: value.field_type(),
-                        known,
-                    });
-                }
-            }
-        }
-        let lost = points.write(database, &batch).len();
-        let written = (batch.len() - lost) as u64;
-        Ok(WriteReport { written, refused })
+        PointSink::write(&self.points, database, batch).await
     }
 
-    fn project_of(&self, _: &str) -> Option<String> {
-        None
+    fn project_of(&self, database: &str) -> Option<String> {
+        PointSink::project_of(&self.points, database)
     }
 }
 
-/// A receiver with its store, a clock that stands, and points in memory.
+/// A database whose measurements are station types, its tag `station` the station.
+fn own_database(name: &str) -> DatabaseSettings {
+    DatabaseSettings {
+        name: name.to_owned(),
+        project: None,
+        network: name.to_owned(),
+        mapping: Some(StationMapping {
+            station: NameFrom::Tag("station".to_owned()),
+            station_type: TypeFrom::Measurement,
+            stations: BTreeMap::new(),
+        }),
+    }
+}
+
+/// A store with its points, and a clock that stands.
 pub(crate) struct Bench {
     _dir: TempDir,
     pub(crate) store: Store,
-    pub(crate) sink: Arc<MemorySink>,
+    pub(crate) disk: Arc<Disk>,
     pub(crate) now: Arc<Mutex<Timestamp>>,
 }
 
@@ -103,10 +82,17 @@ impl Bench {
         let dir = TempDir::new().unwrap();
         let now = NOW.parse().unwrap();
         let store = Store::open(dir.path(), Access::Create { now });
+        let store = store.await.unwrap();
+        let databases = ["push", "sensor-community"].map(own_database).into();
+        let settings = PointsSettings::new(databases, Arc::new(move || now));
+        let points = Points::open(&store, settings).await.unwrap();
         Self {
-            store: store.await.unwrap(),
+            store,
             _dir: dir,
-            sink: Arc::default(),
+            disk: Arc::new(Disk {
+                points,
+                is_full: AtomicBool::new(false),
+            }),
             now: Arc::new(Mutex::new(now)),
         }
     }
@@ -179,41 +165,53 @@ impl Bench {
     }
 
     pub(crate) fn fill_disk(&self, is_full: bool) {
-        self.sink.is_full.store(is_full, Ordering::Relaxed);
+        self.disk.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Commits the points, and with them the station-hours they make.
+    pub(crate) async fn commit(&self) {
+        self.disk.points.commit().await.unwrap();
     }
 
     /// All points of a database: measurement and tags, time, fields.
-    pub(crate) fn points(&self, database: &str) -> Vec<(String, Timestamp, BTreeMap<String, f64>)> {
-        let points = self.sink.points.lock().unwrap();
-        let mut found = Vec::new();
-        for measurement in points.measurements(database) {
-            let fields = points.fields(database, &measurement);
-            let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
-            for series in points.series(database, &measurement) {
-                let tags = series.key.tags.iter();
-                let tags: Vec<String> =
-                    tags.map(|(key, value)| format!(",{key}={value}")).collect();
-                let name = format!("{measurement}{}", tags.concat());
-                let all = i64::MIN..=i64::MAX;
-                let mut take = |chunk: &smartem_points::Chunk| {
-                    for (row, time) in chunk.times.iter().enumerate() {
-                        let values = names.iter().zip(&chunk.columns);
-                        let values = values.filter_map(|(name, cells)| match cells {
-                            Cells::Floats(cells) => Some(((*name).to_owned(), cells[row]?)),
-                            _ => None,
-                        });
-                        let time = Timestamp::from_nanosecond((*time).into()).unwrap();
-                        found.push((name.clone(), time, values.collect()));
-                    }
-                    ControlFlow::Continue(())
-                };
-                points
-                    .scan(series.id, &names, all, Order::Ascending, &mut take)
-                    .unwrap();
-            }
-        }
-        found
+    pub(crate) async fn points(&self, database: &'static str) -> Vec<Point> {
+        let points = self.disk.points.clone();
+        let read = tokio::task::spawn_blocking(move || points_of(&points, database));
+        read.await.unwrap()
     }
+}
+
+/// Measurement and tags, time, fields.
+pub(crate) type Point = (String, Timestamp, BTreeMap<String, f64>);
+
+fn points_of(points: &Points, database: &str) -> Vec<Point> {
+    let mut found = Vec::new();
+    for measurement in points.measurements(database) {
+        let fields = points.fields(database, &measurement);
+        let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        for series in points.series(database, &measurement) {
+            let tags = series.key.tags.iter();
+            let tags: Vec<String> = tags.map(|(key, value)| format!(",{key}={value}")).collect();
+            let name = format!("{measurement}{}", tags.concat());
+            let all = i64::MIN..=i64::MAX;
+            let mut take = |chunk: &Chunk| {
+                for (row, time) in chunk.times.iter().enumerate() {
+                    let values = names.iter().zip(&chunk.columns);
+                    let values = values.filter_map(|(name, cells)| match cells {
+                        Cells::Floats(cells) => Some(((*name).to_owned(), cells[row]?)),
+                        _ => None,
+                    });
+                    let time = Timestamp::from_nanosecond((*time).into()).unwrap();
+                    found.push((name.clone(), time, values.collect()));
+                }
+                ControlFlow::Continue(())
+            };
+            points
+                .scan(series.id, &names, all, Order::Ascending, &mut take)
+                .unwrap();
+        }
+    }
+    found
 }
 
 pub(crate) fn router(part: ServicePart) -> Router {

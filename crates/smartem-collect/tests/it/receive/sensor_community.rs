@@ -17,7 +17,7 @@ fn receiver(bench: &Bench, config: SensorCommunityPushConfig) -> Router {
     router(part(SensorCommunityPush {
         config,
         store: bench.store.clone(),
-        sink: bench.sink.clone(),
+        databases: bench.disk.clone(),
         guard: bench.guard(),
         clock: bench.clock(),
     }))
@@ -71,7 +71,7 @@ async fn a_registered_sensor_pushes_as_the_firmware_does() {
         fields.collect()
     };
     assert_eq!(
-        bench.points("sensor-community"),
+        bench.points("sensor-community").await,
         [
             (
                 format!("luftdaten,meta_id=BME280-{SENSOR},station=roof-1"),
@@ -109,7 +109,7 @@ async fn without_permission_or_registration_nothing_is_stored() {
     assert_eq!(entry.reason, QuarantineReason::UnknownStation);
     assert_eq!(entry.place, "esp8266-999");
     assert_eq!(entry.body.as_deref(), Some(dust().as_bytes()));
-    assert!(bench.points("sensor-community").is_empty());
+    assert!(bench.points("sensor-community").await.is_empty());
 
     // The station whose id is that of the sensor is registered.
     let (status, _) = post(&router, PATH, &headers, dust()).await;
@@ -159,7 +159,7 @@ async fn an_unknown_sensor_becomes_a_station_where_that_is_wanted() {
     let station = bench.store.station(&id).await.unwrap().unwrap();
     assert_eq!(&*station.station_type, "luftdaten");
     assert_eq!(&*station.network, "sensor-community");
-    assert_eq!(bench.points("sensor-community").len(), 1);
+    assert_eq!(bench.points("sensor-community").await.len(), 1);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use smartem_collect::harvest::whale::WhaleConfig;
+use smartem_collect::receive::json::{self, DATABASE, PushConfig, PushReceiver};
 use smartem_collect::receive::whale::{WhaleFaceConfig, part};
 use smartem_model::raw::RawRecord;
 use smartem_model::{Hour, StationId};
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
-use super::{Bench, router};
+use super::{Bench, post, router};
 use crate::whale::{BOTH, harvest};
 
 fn at(text: &str) -> Timestamp {
@@ -179,6 +180,51 @@ async fn records_of_another_origin_are_served_and_harvested_too() {
         let theirs = other.raw_record(&station, hour).await.unwrap().unwrap();
         assert_eq!(ours.samples, theirs.samples);
     }
+}
+
+#[tokio::test]
+async fn what_was_pushed_is_served_when_it_is_committed() {
+    let bench = Bench::new().await;
+    bench.station("23", "jose", None).await;
+    let secret = bench.token("ada", "write", None).await;
+    let types = ["jose".to_owned()].into();
+    let databases = bench.disk.clone();
+    let config = PushConfig::default();
+    let receiver = PushReceiver::new(DATABASE, config, types, &bench.store, databases);
+    let push = router(json::part(receiver, bench.guard(), bench.clock()));
+    let body = json!({"station": "23", "samples": [
+        {"time": "2026-11-28T09:10:00Z", "s_co2": 410_000},
+        {"time": "2026-11-28T09:20:00Z", "s_co2": 411_000},
+    ]});
+    let bearer = format!("Bearer {secret}");
+    let headers = [("Authorization", bearer.as_str())];
+    let (status, answer) = post(&push, "/api/v1/push", &headers, body.to_string()).await;
+    assert_eq!((status, &answer["accepted"]), (StatusCode::OK, &json!(2)));
+
+    bench.commit().await;
+    let router = face(&bench);
+    let listed = get(&router, "/devices/23/timeseries/20261128").await;
+    assert_eq!(listed["hours"], json!([10]));
+    let hour = get(&router, "/devices/23/timeseries/20261128/10").await;
+    let samples = hour["timeseries"].as_array().unwrap();
+    let read: Vec<_> = samples
+        .iter()
+        .map(|sample| {
+            (
+                at(sample["time"].as_str().unwrap()),
+                sample["s_co2"].as_f64(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        read,
+        [
+            (at("2026-11-28T09:10:00Z"), Some(410_000.0)),
+            (at("2026-11-28T09:20:00Z"), Some(411_000.0)),
+        ]
+    );
+    let last = get(&router, "/devices/23/last").await;
+    assert_eq!(last["s_co2"].as_f64(), Some(411_000.0));
 }
 
 #[tokio::test]
