@@ -75,7 +75,7 @@ lint: web/node_modules/.installed ## Formatting, clippy, documentation, licences
 .PHONY: bench
 bench: ## Benches of the refiner, the store and the simulator
 	@scripts/need.sh cargo cc
-	$(CARGO) bench --locked -p smartem-refine -p smartem-store -p smartem-simulate
+	$(CARGO) bench --locked -p smartem-points -p smartem-refine -p smartem-store -p smartem-simulate
 
 .PHONY: test-long
 test-long: web ## The tests that kill and that inject failures, with 20 seeds

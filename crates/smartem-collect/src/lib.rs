@@ -6,3 +6,4 @@
 
 pub mod harvest;
 pub mod import;
+pub mod receive;

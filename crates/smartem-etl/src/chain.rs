@@ -1,13 +1,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
-use serde_json::Value;
-use smartem_refine::{Catalogue, ModelSet, StationFacts, refine};
-use smartem_store::{Intake, LastIntake, LastItem, ReceivedRecord, Store, StoreError};
-use tracing::{info, warn};
+use smartem_refine::{Catalogue, ModelSet};
+use smartem_store::{Intake, ReceivedRecord, Store, StoreError};
+use tracing::warn;
 
 use crate::batch::Batch;
+use crate::newest::NewestValues;
 use crate::process::{Counters, Outcome, Process, ProcessError, Run};
 
 /// Where raw records come from: one configured source of a harvester.
@@ -116,9 +115,6 @@ pub enum OutputError {
     Interrupted,
 }
 
-/// How far the clocks of stations may be ahead of ours.
-const AHEAD: SignedDuration = SignedDuration::from_mins(15);
-
 /// Takes batches on behalf of a source through filters and outputs.
 ///
 /// Outputs outside the store come first; the store takes its part and the checkpoints in one
@@ -198,77 +194,15 @@ impl Sink<'_> {
 
     /// Refines newest values as snapshots (R11) and keeps them as last values.
     async fn take_last(&self, snapshots: Vec<ReceivedRecord>) -> Result<(), StoreError> {
-        let mut items = Vec::with_capacity(snapshots.len());
-        for ReceivedRecord { record, place, .. } in snapshots {
-            let known = self.run.store.snapshot_facts(&record.station).await?;
-            let Some(definition) = self.chain.catalogue.get(&record.station_type) else {
-                continue;
-            };
-            let facts = StationFacts {
-                position: known.location,
-                altitude: known.location.and_then(|location| location.alt),
-                cadence_s: None,
-            };
-            let state = known
-                .state
-                .as_deref()
-                .and_then(|text| serde_json::from_str(text).ok());
-            let refined = refine(
-                &record,
-                definition,
-                &self.chain.models,
-                &state.unwrap_or(Value::Null),
-                &facts,
-                None,
-            );
-            if let Some(quarantine) = &refined.quarantine {
-                // Without a position a snapshot is no fault: the station's hours will tell one.
-                info!(station = %record.station, %quarantine, "last value not shown");
-                continue;
-            }
-            let newest = refined
-                .observations
-                .iter()
-                .map(|o| o.phenomenon_time.end)
-                .max();
-            if newest.is_none() {
-                self.run.counters.add("last_without_value", 1);
-            }
-            // The clock of a box may be wrong: such a value would stay the newest for ever.
-            let limit = self.run.now() + AHEAD;
-            if newest.is_some_and(|time| time > limit) {
-                warn!(station = %record.station, place, "last value of a time to come left out");
-                self.run.counters.add("last_ahead_of_time", 1);
-                continue;
-            }
-            if let Some(time) = newest {
-                items.push(LastItem {
-                    record,
-                    time,
-                    place,
-                    observations: refined.observations,
-                });
-            }
-        }
-        if items.is_empty() {
-            return Ok(());
-        }
-        self.run.counters.add("last_read", items.len() as u64);
-        let report = self
-            .run
-            .store
-            .take_in_last(LastIntake {
-                process: self.run.process.clone(),
-                source: self.origin.source.clone(),
-                network: self.origin.network.clone(),
-                project: self.origin.project.clone(),
-                now: self.run.now(),
-                items,
-                quarantined: Vec::new(),
-            })
-            .await?;
-        self.run.counters.add("last_stored", report.stored);
-        Ok(())
+        let newest = NewestValues {
+            store: &self.run.store,
+            catalogue: &self.chain.catalogue,
+            models: &self.chain.models,
+            process: &self.run.process,
+            now: self.run.now(),
+            counters: &self.run.counters,
+        };
+        newest.take(self.origin, snapshots).await
     }
 
     /// The store, for what an input has to look up.

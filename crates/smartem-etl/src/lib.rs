@@ -16,6 +16,7 @@ mod batch;
 mod chain;
 mod component;
 pub mod extract;
+mod newest;
 mod process;
 mod progress;
 mod refiner;
@@ -28,6 +29,7 @@ pub use chain::{
     Chain, Filter, Input, InputError, Intent, Origin, Output, OutputError, Sink, StoreOutputs,
 };
 pub use component::{About, Kind, Registry, Setting, SettingsError, Site};
+pub use newest::NewestValues;
 pub use process::{
     Clock, Counters, ExitCode, Outcome, Process, ProcessError, Run, RunReport, run_once,
 };

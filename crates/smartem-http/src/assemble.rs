@@ -70,13 +70,23 @@ pub fn assemble(parts: Vec<ServicePart>, limits: Limits, metrics: HttpMetrics) -
         .layer(from_fn_with_state(metrics, layers::observe))
 }
 
-/// Everything served is open data, and no request carries a cookie.
+/// Everything served is open data, no request carries a cookie, and who writes sends a token along:
+/// a page of another origin can do no more than any other client.
 fn open_to_all_origins() -> CorsLayer {
     const EXPOSED: [HeaderName; 3] = [header::ETAG, header::RETRY_AFTER, request_id::HEADER];
+    let methods = [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
+    let headers = [
+        header::ACCEPT,
+        header::AUTHORIZATION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_TYPE,
+        header::IF_NONE_MATCH,
+        request_id::HEADER,
+    ];
     CorsLayer::new()
         .allow_origin(Any)
-        .allow_methods([Method::GET, Method::HEAD, Method::OPTIONS])
-        .allow_headers([header::ACCEPT, header::IF_NONE_MATCH, request_id::HEADER])
+        .allow_methods(methods)
+        .allow_headers(headers)
         .expose_headers(EXPOSED)
         .max_age(Duration::from_secs(24 * 3600))
 }

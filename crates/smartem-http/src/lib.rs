@@ -4,6 +4,7 @@
 //! - [`assemble`]: sums the parts and lays the common layers around them, within [`Limits`]
 //! - [`Problem`], [`Kind`]: what went wrong, safe to send; RFC 9457 is its default dialect
 //! - [`Params`]: reads a query string and refuses what nobody asked for
+//! - [`auth`]: who may write: credentials, principals, and the guard before what not all may do
 //! - [`ETag`]: conditional requests
 //! - [`HttpMetrics`]: counts requests; [`Readiness`]: whether the process wants any
 //! - [`serve`]: listens until told to stop, then finishes what was begun
@@ -11,6 +12,8 @@
 //! A request passes, from the outside in: request id, log line and metrics; security headers;
 //! CORS; compression; the rendering of problems; panics caught; then, for the part it belongs to,
 //! the body limit, the limit of requests at a time and the time limit.
+
+pub mod auth;
 
 mod assemble;
 mod conditional;

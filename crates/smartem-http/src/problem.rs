@@ -1,9 +1,10 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,12 +18,18 @@ pub enum Kind {
     InvalidParameter,
     /// A parameter that the resource does not have.
     UnknownParameter,
+    /// Nobody is known by the credentials of the request, or it has none.
+    Unauthorized,
+    /// Who sends the request may not do this.
+    Forbidden,
     /// There is no such resource, or it names something that is not there.
     NotFound,
     /// The resource does not answer this method.
     MethodNotAllowed,
     /// The body of the request is larger than is taken.
     BodyTooLarge,
+    /// More requests than one client may send.
+    TooManyRequests,
     /// More requests at a time than the server takes.
     Overloaded,
     /// The answer took too long.
@@ -46,6 +53,16 @@ impl Kind {
                 "urn:smartem:problem:unknown-parameter",
                 "There is no such parameter",
             ),
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "urn:smartem:problem:unauthorized",
+                "Credentials are needed",
+            ),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "urn:smartem:problem:forbidden",
+                "This is not allowed",
+            ),
             Self::NotFound => (
                 StatusCode::NOT_FOUND,
                 "urn:smartem:problem:not-found",
@@ -60,6 +77,11 @@ impl Kind {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "urn:smartem:problem:body-too-large",
                 "The body is too large",
+            ),
+            Self::TooManyRequests => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "urn:smartem:problem:too-many-requests",
+                "Too many requests from one client",
             ),
             Self::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -99,12 +121,21 @@ impl Kind {
         self.facts().2
     }
 
-    /// After how many seconds it is worth trying again.
-    fn retry_after(self) -> Option<HeaderValue> {
-        matches!(self, Self::Overloaded | Self::TimedOut | Self::Unavailable)
-            .then(|| HeaderValue::from_static("5"))
+    /// After how many seconds it is worth trying again, where nothing better is known.
+    fn retry_after(self) -> Option<u64> {
+        let passes = matches!(
+            self,
+            Self::Overloaded | Self::TimedOut | Self::Unavailable | Self::TooManyRequests
+        );
+        passes.then_some(5)
     }
 }
+
+/// How credentials may be sent (RFC 9110, 11.6.1).
+const CHALLENGES: [&str; 2] = [
+    "Bearer realm=\"smartem\"",
+    "Basic realm=\"smartem\", charset=\"UTF-8\"",
+];
 
 /// What went wrong with a request.
 ///
@@ -115,6 +146,7 @@ impl Kind {
 pub struct Problem {
     kind: Kind,
     detail: String,
+    retry_after: Option<u64>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -124,6 +156,7 @@ impl Problem {
         Self {
             kind,
             detail: detail.into(),
+            retry_after: kind.retry_after(),
             cause: None,
         }
     }
@@ -132,6 +165,14 @@ impl Problem {
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         let detail = "The cause is in the log of the server, under the request id in `instance`.";
         Self::new(Kind::Internal, detail).because(cause)
+    }
+
+    /// Says when it is worth trying again, in whole seconds.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        let started = u64::from(wait.subsec_nanos() > 0);
+        self.retry_after = Some(wait.as_secs().saturating_add(started).max(1));
+        self
     }
 
     /// Adds what the log should say.
@@ -163,6 +204,21 @@ impl Problem {
         Some(text)
     }
 
+    /// The headers that the kind of problem asks for, whatever the dialect: `Retry-After`,
+    /// `WWW-Authenticate` and `Cache-Control`.
+    pub fn set_headers(&self, headers: &mut HeaderMap) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.kind == Kind::Unauthorized {
+            for challenge in CHALLENGES {
+                let value = HeaderValue::from_static(challenge);
+                headers.append(header::WWW_AUTHENTICATE, value);
+            }
+        }
+    }
+
     /// The problem in the dialect of RFC 9457.
     pub fn to_json(&self, id: Option<&RequestId>) -> Response {
         let body = ProblemBody {
@@ -177,15 +233,9 @@ impl Problem {
         let mut response = Response::new(Body::from(json));
         *response.status_mut() = self.kind.status();
         let headers = response.headers_mut();
-        let mut set = |name: HeaderName, value: HeaderValue| headers.insert(name, value);
-        set(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        set(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.kind.retry_after() {
-            set(header::RETRY_AFTER, seconds);
-        }
+        let json = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, json);
+        self.set_headers(headers);
         response
     }
 }

@@ -11,9 +11,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tower_http::add_extension::AddExtension;
 use tracing::{debug, info, warn};
 
 use crate::Readiness;
+use crate::auth::PeerAddress;
 
 /// Fewer than the 1024 open files that a process usually may have.
 const MAX_CONNECTIONS: usize = 900;
@@ -64,7 +66,8 @@ pub async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "cannot turn off the delay of small packets");
         }
-        let service = TowerToHyperService::new(router.clone());
+        let router = AddExtension::new(router.clone(), PeerAddress(peer.ip()));
+        let service = TowerToHyperService::new(router);
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();

@@ -1,4 +1,7 @@
-use std::collections::HashMap;
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use crate::{FieldType, FieldValue, SeriesKey};
 
@@ -30,13 +33,25 @@ impl BatchField {
 #[derive(Clone, Debug, Default)]
 pub struct PointBatch {
     series: Vec<SeriesKey>,
-    by_key: HashMap<SeriesKey, BatchSeries>,
-    by_text: HashMap<Box<[u8]>, BatchSeries, foldhash::fast::RandomState>,
+    by_key: HashTable<BatchSeries>,
+    /// What series were written like, one after the other.
+    written: Vec<u8>,
+    by_text: HashTable<Written>,
     fields: Vec<Box<str>>,
-    by_name: HashMap<Box<str>, BatchField, foldhash::fast::RandomState>,
+    by_name: HashTable<BatchField>,
+    hasher: RandomState,
     rows: Vec<Row>,
     cells: Vec<Cell>,
     texts: String,
+}
+
+/// How a series was written: a part of `written`, and its hash.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    series: BatchSeries,
+    start: u32,
+    end: u32,
+    hash: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,12 +117,15 @@ impl PointBatch {
 
     /// The series of this key.
     pub fn add_series(&mut self, key: SeriesKey) -> BatchSeries {
-        if let Some(known) = self.by_key.get(&key) {
+        let hash = self.hasher.hash_one(&key);
+        let (all, hasher) = (&self.series, &self.hasher);
+        if let Some(known) = self.by_key.find(hash, |it| all[it.index()] == key) {
             return *known;
         }
-        let series = BatchSeries(place(self.series.len()));
-        self.series.push(key.clone());
-        self.by_key.insert(key, series);
+        let series = BatchSeries(place(all.len()));
+        self.by_key
+            .insert_unique(hash, series, |it| hasher.hash_one(&all[it.index()]));
+        self.series.push(key);
         series
     }
 
@@ -120,22 +138,38 @@ impl PointBatch {
         text: &[u8],
         parse: impl FnOnce() -> Result<SeriesKey, E>,
     ) -> Result<BatchSeries, E> {
-        if let Some(known) = self.by_text.get(text) {
-            return Ok(*known);
+        let hash = self.hasher.hash_one(text);
+        let all = &self.written;
+        let same =
+            |it: &Written| it.hash == hash && all[it.start as usize..it.end as usize] == *text;
+        if let Some(known) = self.by_text.find(hash, same) {
+            return Ok(known.series);
         }
         let series = self.add_series(parse()?);
-        self.by_text.insert(text.into(), series);
+        let start = place(self.written.len());
+        self.written.extend_from_slice(text);
+        let end = place(self.written.len());
+        let written = Written {
+            series,
+            start,
+            end,
+            hash,
+        };
+        self.by_text.insert_unique(hash, written, |it| it.hash);
         Ok(series)
     }
 
     /// The field of this name.
     pub fn add_field(&mut self, name: &str) -> BatchField {
-        if let Some(known) = self.by_name.get(name) {
+        let hash = self.hasher.hash_one(name);
+        let (all, hasher) = (&self.fields, &self.hasher);
+        if let Some(known) = self.by_name.find(hash, |it| *all[it.index()] == *name) {
             return *known;
         }
-        let field = BatchField(place(self.fields.len()));
+        let field = BatchField(place(all.len()));
+        self.by_name
+            .insert_unique(hash, field, |it| hasher.hash_one(&*all[it.index()]));
         self.fields.push(name.into());
-        self.by_name.insert(name.into(), field);
         field
     }
 
@@ -156,6 +190,16 @@ impl PointBatch {
             field,
             field_type: value.field_type(),
             bits,
+        });
+    }
+
+    /// Adds a float field, as [`push_field`](Self::push_field) does.
+    #[inline]
+    pub fn push_float(&mut self, field: BatchField, value: f64) {
+        self.cells.push(Cell {
+            field,
+            field_type: FieldType::Float,
+            bits: value.to_bits(),
         });
     }
 

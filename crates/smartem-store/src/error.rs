@@ -132,6 +132,26 @@ pub enum StoreError {
         #[source]
         source: CodecError,
     },
+    /// Stored points that cannot be read back.
+    #[error("reading points of series {series}")]
+    DamagedPoints {
+        /// The number of the series.
+        series: u32,
+        /// What is wrong with them.
+        #[source]
+        source: CodecError,
+    },
+    /// Points that cannot be stored.
+    #[error("packing points")]
+    UnfitPoints(#[source] CodecError),
+    /// Something of the store that one process at a time can have.
+    #[error("{what} in {} are in use by another process; stop it first", path.display())]
+    InUse {
+        /// What it is.
+        what: &'static str,
+        /// Its folder.
+        path: PathBuf,
+    },
     /// A body that cannot be put into quarantine.
     #[error("setting aside the body from {place}")]
     UnfitBody {

@@ -5,6 +5,7 @@
 //! - [`StationWork`], [`CommitRefined`]: what the refiner takes out and gives back
 //! - [`Changes`]: what chains over the store read, in the order of change
 //! - [`StationView`], [`ObservationQuery`], [`Page`]: what services read
+//! - [`Points`]: what stations push, in a log first, then in blocks
 //! - [`QuarantineEntry`], [`RunRow`], [`Backlog`]: what an operator looks at
 //!
 //! Each method that writes is one transaction: it happens whole or not at all, also when the
@@ -19,6 +20,7 @@ mod codec;
 mod error;
 mod intake;
 mod lock;
+mod points;
 mod query;
 mod sqlite;
 mod store;
@@ -37,10 +39,15 @@ pub use intake::{
     ReceivedRecord, Standing, StationDeclaration,
 };
 pub use lock::ProcessLock;
+pub use points::{
+    DatabaseSettings, FreshSnapshot, NameFrom, Points, PointsClock, PointsError, PointsNumbers,
+    PointsSettings, Refusal, SeriesOverview, StationMapping, TypeFrom, WriteReport,
+};
 pub use query::{
     Cursor, HourView, InvalidCursor, LastValue, ObservationQuery, Page, StationLocation,
     StationView,
 };
+pub(crate) use sqlite::{StationHourKey, StoredPoints};
 pub use store::{Access, Store};
 pub use track::DEFAULT_MOVE_M;
 pub use work::{

@@ -61,6 +61,10 @@ impl Store {
         .await
     }
 
+    pub(crate) fn backend(&self) -> &Arc<Sqlite> {
+        &self.backend
+    }
+
     /// The folder of the store.
     pub fn dir(&self) -> &Path {
         self.backend.dir()

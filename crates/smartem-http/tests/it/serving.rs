@@ -1,6 +1,8 @@
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::routing::get;
+use smartem_http::auth::PeerAddress;
 use smartem_http::{HttpMetrics, Limits, Readiness, ServicePart, assemble, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +21,7 @@ async fn start() -> Server {
     let address = listener.local_addr().unwrap();
     let part = ServicePart::new("test")
         .route("/", get(async || "here"))
+        .route("/peer", get(peer))
         .route("/slow", get(slow));
     let router = assemble(vec![part], Limits::default(), HttpMetrics::default());
     let readiness = Readiness::default();
@@ -31,6 +34,10 @@ async fn start() -> Server {
         stop,
         task,
     }
+}
+
+async fn peer(Extension(PeerAddress(address)): Extension<PeerAddress>) -> String {
+    address.to_string()
 }
 
 async fn slow() -> &'static str {
@@ -46,6 +53,13 @@ async fn ask(address: std::net::SocketAddr, path: &str) -> std::io::Result<Strin
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(answer)
+}
+
+#[tokio::test]
+async fn handlers_know_the_address_of_the_client() {
+    let server = start().await;
+    let answer = ask(server.address, "/peer").await.unwrap();
+    assert!(answer.ends_with("127.0.0.1"), "{answer}");
 }
 
 #[tokio::test]

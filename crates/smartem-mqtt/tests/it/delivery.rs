@@ -40,8 +40,13 @@ fn publisher(address: SocketAddr) -> mpsc::UnboundedReceiver<()> {
                         return;
                     }
                 }
-                Ok(e) => {eprintln!("EV {e:?}");}
-                Err(e) => {eprintln!("ERR {e:?}"); tokio::time::sleep(Duration::from_millis(20)).await},
+                Ok(e) => {
+                    eprintln!("EV {e:?}");
+                }
+                Err(e) => {
+                    eprintln!("ERR {e:?}");
+                    tokio::time::sleep(Duration::from_millis(20)).await
+                }
             }
         }
     });

@@ -3,7 +3,7 @@
 use super::CodecError;
 
 /// Appends an unsigned number, seven bits a byte, the lowest first.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(low_byte(value) | 0x80);
         value >>= 7;
@@ -11,44 +11,44 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(low_byte(value));
 }
 
-pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_varint(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
 
 /// The lowest eight bits.
-pub(super) fn low_byte(value: u64) -> u8 {
+pub(crate) fn low_byte(value: u64) -> u8 {
     value.to_le_bytes()[0]
 }
 
 /// Small differences of either sign become small numbers.
-pub(super) fn zigzag(value: i64) -> u64 {
+pub(crate) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
-pub(super) fn unzigzag(value: u64) -> i64 {
+pub(crate) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
 /// A reader that never goes beyond its bytes.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], CodecError> {
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], CodecError> {
         let (taken, rest) = self
             .rest
             .split_at_checked(length)
@@ -57,11 +57,11 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, CodecError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, CodecError> {
         Ok(self.take(1)?[0])
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, CodecError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, CodecError> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -73,16 +73,16 @@ impl<'a> Reader<'a> {
         Err(CodecError::Malformed("a number of more than 64 bits"))
     }
 
-    pub(super) fn length(&mut self) -> Result<usize, CodecError> {
+    pub(crate) fn length(&mut self) -> Result<usize, CodecError> {
         usize::try_from(self.varint()?).map_err(|_| CodecError::Truncated)
     }
 
-    pub(super) fn text(&mut self) -> Result<&'a str, CodecError> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, CodecError> {
         let length = self.length()?;
         text(self.take(length)?)
     }
 }
 
-pub(super) fn text(bytes: &[u8]) -> Result<&str, CodecError> {
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, CodecError> {
     std::str::from_utf8(bytes).map_err(|_| CodecError::Malformed("a text that is not UTF-8"))
 }

@@ -137,17 +137,7 @@ impl ColumnReader {
     }
 
     fn reals(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), CodecError> {
-        let decimals = reader.byte()?;
-        let numbers = self.numbers.read(reader, count)?.iter();
-        let reals = &mut self.cells.reals;
-        match decimals {
-            AS_BITS => reals.extend(numbers.map(|bits| f64::from_bits(*bits))),
-            0..=MAX_DECIMALS => {
-                reals.extend(numbers.map(|integer| unscaled(integer.cast_signed(), decimals)));
-            }
-            _ => return Err(CodecError::Malformed("decimals of too many places")),
-        }
-        Ok(())
+        read_reals(reader, count, &mut self.numbers, &mut self.cells.reals)
     }
 
     fn texts(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), CodecError> {
@@ -232,21 +222,61 @@ impl ColumnReader {
 const MAX_HEX: usize = 64;
 
 /// Most instruments give decimals of few places: those are kept as integers, exactly.
-fn put_reals(out: &mut Vec<u8>, values: &[f64]) {
-    for decimals in 0..=MAX_DECIMALS {
-        let scaled: Option<Vec<i64>> = values
-            .iter()
-            .map(|value| scaled(*value, decimals))
-            .collect();
-        if let Some(scaled) = scaled {
+pub(super) fn put_reals(out: &mut Vec<u8>, values: &[f64]) {
+    match in_decimals(values) {
+        Some((decimals, scaled)) => {
             out.push(decimals);
             put_numbers(out, &scaled);
-            return;
+        }
+        None => {
+            out.push(AS_BITS);
+            let bits = values.iter().map(|value| value.to_bits().cast_signed());
+            put_numbers(out, &bits.collect::<Vec<_>>());
         }
     }
-    out.push(AS_BITS);
-    let bits = values.iter().map(|value| value.to_bits().cast_signed());
-    put_numbers(out, &bits.collect::<Vec<_>>());
+}
+
+/// The fewest decimals that keep all values, and the values as integers of them.
+fn in_decimals(values: &[f64]) -> Option<(u8, Vec<i64>)> {
+    let mut decimals = 0;
+    loop {
+        // Most often what one value needs is what all need.
+        for value in values {
+            while scaled(*value, decimals).is_none() {
+                decimals += 1;
+                if decimals > MAX_DECIMALS {
+                    return None;
+                }
+            }
+        }
+        let all = values.iter().map(|value| scaled(*value, decimals));
+        if let Some(all) = all.collect() {
+            return Some((decimals, all));
+        }
+        decimals += 1;
+        if decimals > MAX_DECIMALS {
+            return None;
+        }
+    }
+}
+
+/// Reads what [`put_reals`] wrote.
+pub(super) fn read_reals(
+    reader: &mut Reader<'_>,
+    count: usize,
+    numbers: &mut Numbers,
+    reals: &mut Vec<f64>,
+) -> Result<(), CodecError> {
+    let decimals = reader.byte()?;
+    let numbers = numbers.read(reader, count)?.iter();
+    match decimals {
+        AS_BITS => reals.extend(numbers.map(|bits| f64::from_bits(*bits))),
+        0..=MAX_DECIMALS => {
+            reals.extend(numbers.map(|integer| unscaled(integer.cast_signed(), decimals)));
+        }
+        _ => return Err(CodecError::Malformed("decimals of too many places")),
+    }
+    Ok(())
 }
 
 /// The integer that gives back `value` to the bit, when there is one.
@@ -263,7 +293,7 @@ fn scaled(value: f64, decimals: u8) -> Option<i64> {
 }
 
 /// Times in the coarsest power of ten nanoseconds that keeps them all.
-fn put_times(out: &mut Vec<u8>, times: &[i64]) {
+pub(super) fn put_times(out: &mut Vec<u8>, times: &[i64]) {
     let mut zeros = 9_u8;
     for time in times {
         while zeros > 0 && time % 10_i64.pow(zeros.into()) != 0 {

@@ -6,7 +6,8 @@
 //! do not repeat are compressed with zstd. Damaged bytes give an error; they never cost more memory
 //! than a record may hold.
 
-mod bytes;
+mod block;
+pub(crate) mod bytes;
 mod cells;
 mod column;
 mod compression;
@@ -19,6 +20,7 @@ mod v1;
 
 use smartem_model::raw::{Column, RawRecord, Samples};
 
+pub(crate) use block::{decode_block, encode_block};
 use bytes::{Reader, put_text, put_varint};
 use column::{ColumnReader, put_column};
 pub(crate) use compression::{compress, decompress};

@@ -7,19 +7,19 @@ use smartem_model::Hour;
 
 use super::convert::{from_count, hour, station_id, to_count};
 use super::fault::Fault;
+use super::points::{PointsOfStation, raw_record};
 use super::{Sqlite, meta, observations, stations};
-use crate::codec;
 use crate::{
-    ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf, ObservationQuery, Selection,
-    StoreError,
+    ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf, Columns, ObservationQuery,
+    Selection, StoreError,
 };
 
 /// Changed raw records after a mark, of these stations (JSON list, or null for all) and hours.
-const RAW: &str = "SELECT r.change, r.station_key, r.hour, s.id, t.text, p.payload
+const RAW: &str = "SELECT r.change, r.station_key, r.hour, s.id, t.text, p.payload, r.has_points
     FROM raw_record r
     JOIN station s ON s.key = r.station_key
     JOIN term t ON t.key = r.source
-    JOIN raw_payload p ON p.key = r.payload_key
+    LEFT JOIN raw_payload p ON p.key = r.payload_key
     WHERE (r.change, r.station_key, r.hour) > (?1, ?2, ?3)
       AND (?4 IS NULL OR s.id IN (SELECT value FROM json_each(?4)))
       AND r.hour >= ?5 AND r.hour < ?6
@@ -43,21 +43,15 @@ impl Sqlite {
     ) -> Result<Changes<ChangedRecord>, StoreError> {
         self.read("reading changed records", move |transaction| {
             changes(transaction, RAW, after, &of, limit, |row, hour| {
-                let id: String = row.get(3)?;
-                let payload = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
-                let record = codec::decode_record(payload).map_err(|source| {
-                    station_id(&id).map(|station| StoreError::DamagedRecord {
-                        station,
-                        time: hour.to_string(),
-                        source,
-                    })
-                });
+                let station = station_id(&row.get::<_, String>(3)?)?;
+                let payload = row
+                    .get_ref(5)?
+                    .as_blob_or_null()
+                    .map_err(rusqlite::Error::from)?;
+                let mut points = PointsOfStation::new(&station, &Columns::All);
                 Ok(ChangedRecord {
                     source: row.get(4)?,
-                    record: match record {
-                        Ok(record) => record,
-                        Err(damaged) => return Err(damaged?.into()),
-                    },
+                    record: raw_record(transaction, hour, payload, row.get(6)?, &mut points)?,
                 })
             })
         })

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use crate::codec;
 use crate::{CheckReport, StoreError};
 
-/// All raw records with what their content must be.
+/// All payloads of raw records with what their content must be.
 const PAYLOADS: &str = "SELECT s.id, r.hour, r.content_hash, p.payload FROM raw_record r
     JOIN station s ON s.key = r.station_key
     JOIN raw_payload p ON p.key = r.payload_key";
@@ -51,6 +51,7 @@ fn check(transaction: &Transaction<'_>) -> Result<CheckReport, Fault> {
         report.problems.push(problem?);
     }
     check_payloads(transaction, &mut report)?;
+    check_points(transaction, &mut report)?;
     check_totals(transaction, &mut report)?;
     Ok(report)
 }
@@ -71,6 +72,35 @@ fn check_payloads(transaction: &Transaction<'_>, report: &mut CheckReport) -> Re
         let (station, hour) = (row.get::<_, String>(0)?, hour(row.get(1)?)?);
         report.problems.push(format!(
             "raw record of station {station}, {hour}: {problem}"
+        ));
+    }
+    Ok(())
+}
+
+/// Every block must be readable and hold what is said of it.
+fn check_points(transaction: &Transaction<'_>, report: &mut CheckReport) -> Result<(), Fault> {
+    let mut statement =
+        transaction.prepare("SELECT key, series, first, last, rows, payload FROM point_block")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let payload = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
+        let problem = match codec::decode_block(payload, &|_| true) {
+            Ok(block) => {
+                let (first, last): (i64, i64) = (row.get(2)?, row.get(3)?);
+                let rows: i64 = row.get(4)?;
+                let is_right = block.times.first() == Some(&first)
+                    && block.times.last() == Some(&last)
+                    && block.times.len() as u64 == to_count(rows);
+                if is_right {
+                    continue;
+                }
+                "it holds other times than are said of it".to_owned()
+            }
+            Err(error) => error.to_string(),
+        };
+        let (key, series): (i64, i64) = (row.get(0)?, row.get(1)?);
+        report.problems.push(format!(
+            "block {key} of points of series {series}: {problem}"
         ));
     }
     Ok(())

@@ -278,7 +278,8 @@ enum Outcome {
 
 /// What is stored of the hour of a record.
 struct Stored {
-    payload_key: i64,
+    /// `None`: all there is are points.
+    payload_key: Option<i64>,
     standing: Standing,
     same_content: bool,
 }
@@ -289,7 +290,7 @@ fn stored(
     hour: i64,
     content: &Content,
 ) -> Result<Option<Stored>, Fault> {
-    let row: Option<(i64, i64, bool)> = transaction
+    let row: Option<(Option<i64>, i64, bool)> = transaction
         .prepare_cached(
             "SELECT payload_key, standing, content_hash = ?3 FROM raw_record
              WHERE station_key = ?1 AND hour = ?2",
@@ -339,12 +340,16 @@ fn store(
     if stored.same_content && stored.standing == record.standing {
         return Ok(Outcome::Unchanged);
     }
-    let Some(replacement) = replacement(transaction, record, &stored)? else {
+    let Some(payload_key) = stored.payload_key else {
+        add_payload(transaction, intake, record, (station_key, source, change))?;
+        return Ok(Outcome::Changed);
+    };
+    let Some(replacement) = replacement(transaction, record, payload_key, stored.standing)? else {
         return Ok(Outcome::Unchanged);
     };
     let (content, standing) = (replacement.content(record), replacement.standing);
-    if is_older_form(transaction, stored.payload_key, content)? {
-        put_payload(transaction, stored.payload_key, content)?;
+    if is_older_form(transaction, payload_key, content)? {
+        put_payload(transaction, payload_key, content)?;
         transaction
             .prepare_cached(
                 "UPDATE raw_record SET content_hash = ?3
@@ -353,7 +358,7 @@ fn store(
             .execute((station_key, hour, &content.hash[..]))?;
         return Ok(Outcome::Unchanged);
     }
-    put_payload(transaction, stored.payload_key, content)?;
+    put_payload(transaction, payload_key, content)?;
     transaction.prepare_cached(CHANGE_RECORD)?.execute((
         station_key,
         hour,
@@ -364,6 +369,37 @@ fn store(
         change,
     ))?;
     Ok(Outcome::Changed)
+}
+
+/// Gives a payload to an hour that only has points; the record is both.
+fn add_payload(
+    transaction: &Transaction<'_>,
+    intake: &Prepared,
+    record: &PreparedRecord,
+    (station_key, source, change): (i64, i64, i64),
+) -> rusqlite::Result<()> {
+    let content = &record.content;
+    transaction
+        .prepare_cached("INSERT INTO raw_payload (payload) VALUES (?1)")?
+        .execute([&content.payload])?;
+    let payload_key = transaction.last_insert_rowid();
+    transaction
+        .prepare_cached(
+            "UPDATE raw_record SET revision = revision + 1, dirty = 1, source = ?3, received_at = ?4,
+               content_hash = ?5, standing = ?6, change = ?7, payload_key = ?8
+             WHERE station_key = ?1 AND hour = ?2",
+        )?
+        .execute(params![
+            station_key,
+            record.hour.index(),
+            source,
+            micros(intake.now),
+            &content.hash[..],
+            number_of(record.standing),
+            change,
+            payload_key,
+        ])?;
+    Ok(())
 }
 
 /// What takes the place of a stored record.
@@ -383,10 +419,11 @@ impl Replacement {
 fn replacement(
     transaction: &Transaction<'_>,
     record: &PreparedRecord,
-    stored: &Stored,
+    payload_key: i64,
+    stored: Standing,
 ) -> Result<Option<Replacement>, Fault> {
     use Standing::{Archive, Average, Part, Whole};
-    let (union, standing) = match (record.standing, stored.standing) {
+    let (union, standing) = match (record.standing, stored) {
         (Whole, _) | (Part, Archive | Average) => {
             return Ok(Some(Replacement {
                 united: None,
@@ -400,7 +437,7 @@ fn replacement(
     };
     let payload: Vec<u8> = transaction
         .prepare_cached("SELECT payload FROM raw_payload WHERE key = ?1")?
-        .query_row([stored.payload_key], |row| row.get(0))?;
+        .query_row([payload_key], |row| row.get(0))?;
     let damaged = |source| StoreError::DamagedRecord {
         station: record.station.clone(),
         time: record.hour.to_string(),

@@ -7,13 +7,14 @@ use super::convert::micros;
 use crate::Migration;
 
 /// All steps, the first being version 1.
-const STEPS: [(&str, &str); 3] = [
+const STEPS: [(&str, &str); 4] = [
     ("first", include_str!("migrations/0001-first.sql")),
     (
         "declared-location",
         include_str!("migrations/0002-declared-location.sql"),
     ),
     ("chains", include_str!("migrations/0003-chains.sql")),
+    ("points", include_str!("migrations/0004-points.sql")),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (

@@ -14,6 +14,7 @@ mod last;
 mod location;
 mod migrate;
 mod observations;
+mod points;
 mod quarantine;
 mod runs;
 mod series;
@@ -32,6 +33,7 @@ use tokio::sync::Semaphore;
 
 use crate::{Access, Migration, ProcessLock, StoreError};
 use fault::Fault;
+pub(crate) use points::{StationHourKey, StoredPoints, snapshot_of_points};
 
 const FILE_NAME: &str = "smartem.sqlite";
 /// Locked while the file is made or migrated: SQLite does not wait for a process that is just

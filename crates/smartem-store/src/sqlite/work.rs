@@ -10,23 +10,23 @@ use smartem_model::{Hour, Quarantine, StationId};
 use super::Sqlite;
 use super::convert::{from_count, hour, json, position, reason, source, station_id};
 use super::fault::Fault;
+use super::points::{PointsOfStation, raw_record};
 use super::{location, stations};
-use crate::codec;
 use crate::track::location_at;
 use crate::{
     Columns, Growing, Selection, SnapshotFacts, StationHour, StationWork, StoreError, WorkHour,
 };
 
 /// The content of one hour.
-const PAYLOAD: &str = "SELECT p.payload FROM station s
+const PAYLOAD: &str = "SELECT p.payload, r.has_points FROM station s
     JOIN raw_record r ON r.station_key = s.key
-    JOIN raw_payload p ON p.key = r.payload_key
+    LEFT JOIN raw_payload p ON p.key = r.payload_key
     WHERE s.id = ?1 AND r.hour = ?2";
 
 /// Stored hours from one on.
 const HOURS_FROM: &str = "SELECT r.hour, r.revision,
-       r.dirty = 1 AND (r.hour < ?4 OR r.standing IN (0, 2)), p.payload
-    FROM raw_record r JOIN raw_payload p ON p.key = r.payload_key
+       r.dirty = 1 AND (r.hour < ?4 OR r.standing IN (0, 2)), p.payload, r.has_points
+    FROM raw_record r LEFT JOIN raw_payload p ON p.key = r.payload_key
     WHERE r.station_key = ?1 AND r.hour >= ?2 ORDER BY r.hour LIMIT ?3";
 
 /// What refining an hour gave.
@@ -101,11 +101,17 @@ impl Sqlite {
     ) -> Result<Option<RawRecord>, StoreError> {
         self.read("reading a raw record", move |transaction| {
             let mut statement = transaction.prepare_cached(PAYLOAD)?;
-            let payload: Option<Vec<u8>> = statement
-                .query_row((station.as_str(), hour.index()), |row| row.get(0))
+            let found: Option<(Option<Vec<u8>>, bool)> = statement
+                .query_row((station.as_str(), hour.index()), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
                 .optional()?;
-            let record = payload.map(|payload| decode(&station, hour, &payload, &Columns::All));
-            Ok(record.transpose()?)
+            let Some((payload, has_points)) = found else {
+                return Ok(None);
+            };
+            let mut points = PointsOfStation::new(&station, &Columns::All);
+            let payload = payload.as_deref();
+            raw_record(transaction, hour, payload, has_points, &mut points).map(Some)
         })
         .await
     }
@@ -195,6 +201,7 @@ fn work(
         return Ok(None);
     };
     let mut hours = Vec::new();
+    let mut points = PointsOfStation::new(&station.id, columns);
     let mut statement = transaction.prepare_cached(HOURS_FROM)?;
     let mut rows = statement.query((
         station_key,
@@ -208,11 +215,14 @@ fn work(
             break;
         }
         let hour = hour(row.get(0)?)?;
-        let payload = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
+        let payload = row
+            .get_ref(3)?
+            .as_blob_or_null()
+            .map_err(rusqlite::Error::from)?;
         hours.push(WorkHour {
             hour,
             revision: row.get(1)?,
-            record: decode(&station.id, hour, payload, columns)?,
+            record: raw_record(transaction, hour, payload, row.get(4)?, &mut points)?,
             station_location: None,
         });
     }
@@ -289,18 +299,4 @@ pub(super) fn station_hour(
         quarantine,
         position: position(row, 4)?.zip(from),
     }))
-}
-
-fn decode(
-    station: &StationId,
-    hour: Hour,
-    payload: &[u8],
-    columns: &Columns,
-) -> Result<RawRecord, StoreError> {
-    let reads = |station_type: &str, key: &str| columns.contain(station_type, key);
-    codec::decode_record_for(payload, &reads).map_err(|source| StoreError::DamagedRecord {
-        station: station.clone(),
-        time: hour.to_string(),
-        source,
-    })
 }

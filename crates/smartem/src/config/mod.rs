@@ -2,6 +2,7 @@
 //!
 //! `config/smartem.toml` is the default, compiled in. An unknown key is refused with its line.
 
+mod collect;
 mod layers;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use smartem_etl::{Schedule, ScheduleError};
 use toml::Table;
+
+pub(crate) use collect::CollectConfig;
 
 use crate::cli::Global;
 
@@ -36,6 +39,7 @@ const ORIGINAL_NAMES: [(&str, &str); 4] = [
 pub(crate) struct Config {
     pub store: StoreConfig,
     pub serve: ServeConfig,
+    pub collect: CollectConfig,
     pub viewer: ViewerConfig,
     pub refine: RefineConfig,
     pub process: BTreeMap<String, ProcessConfig>,

@@ -1,0 +1,143 @@
+//! Which series is of which station: what the configuration says of each database.
+
+use std::collections::BTreeMap;
+
+use smartem_model::StationId;
+use smartem_points::SeriesKey;
+
+/// Where the name of a station stands in a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameFrom {
+    /// It is the measurement.
+    Measurement,
+    /// It is the value of this tag.
+    Tag(String),
+}
+
+/// Where the type of a station is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypeFrom {
+    /// All stations of the database have this type.
+    Fixed(String),
+    /// It is the measurement.
+    Measurement,
+}
+
+/// Which series of a database are of a station.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StationMapping {
+    /// Where the name of the station stands.
+    pub station: NameFrom,
+    /// The station type, which must have a definition for its hours to be refined.
+    pub station_type: TypeFrom,
+    /// Station ids by these names; empty: the name is the id. A name that is not listed is of no
+    /// station.
+    pub stations: BTreeMap<String, String>,
+}
+
+/// What is said of a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseSettings {
+    /// Its name.
+    pub name: String,
+    /// The project whose database and stations these are.
+    pub project: Option<String>,
+    /// The network of its stations.
+    pub network: String,
+    /// Which series are of a station; `None`: no one is, the points are kept only.
+    pub mapping: Option<StationMapping>,
+}
+
+/// What is said of all databases.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mapping {
+    databases: BTreeMap<String, DatabaseSettings>,
+}
+
+/// The station of a series.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StationOf {
+    pub(crate) station: StationId,
+    pub(crate) station_type: Box<str>,
+    pub(crate) network: Box<str>,
+    pub(crate) project: Option<Box<str>>,
+    /// The name of the source: the database.
+    pub(crate) source: Box<str>,
+}
+
+impl Mapping {
+    pub(crate) fn new(databases: &[DatabaseSettings]) -> Self {
+        let databases = databases.iter().map(|it| (it.name.clone(), it.clone()));
+        Self {
+            databases: databases.collect(),
+        }
+    }
+
+    pub(crate) fn database(&self, name: &str) -> Option<&DatabaseSettings> {
+        self.databases.get(name)
+    }
+
+    pub(crate) fn station_of(&self, database: &str, key: &SeriesKey) -> Option<StationOf> {
+        let database = self.databases.get(database)?;
+        let mapping = database.mapping.as_ref()?;
+        let name = match &mapping.station {
+            NameFrom::Measurement => &key.measurement,
+            NameFrom::Tag(tag) => key.tag(tag)?,
+        };
+        let id = if mapping.stations.is_empty() {
+            name
+        } else {
+            mapping.stations.get(name)?
+        };
+        let station_type = match &mapping.station_type {
+            TypeFrom::Fixed(name) => name,
+            TypeFrom::Measurement => &*key.measurement,
+        };
+        Some(StationOf {
+            station: StationId::new(id)?,
+            station_type: station_type.into(),
+            network: database.network.as_str().into(),
+            project: database.project.as_deref().map(Into::into),
+            source: database.name.as_str().into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(station: NameFrom, stations: &[(&str, &str)]) -> Mapping {
+        let pairs = stations
+            .iter()
+            .map(|(a, b)| (String::from(*a), String::from(*b)));
+        Mapping::new(&[DatabaseSettings {
+            name: "boxes".to_owned(),
+            project: Some("waalkade".to_owned()),
+            network: "airsenseur".to_owned(),
+            mapping: Some(StationMapping {
+                station,
+                station_type: TypeFrom::Fixed("ase".to_owned()),
+                stations: pairs.collect(),
+            }),
+        }])
+    }
+
+    fn station(mapping: &Mapping, key: &SeriesKey) -> Option<String> {
+        let found = mapping.station_of("boxes", key)?;
+        Some(found.station.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_station_is_found_by_measurement_or_tag_and_renamed() {
+        let key = SeriesKey::new("ASE_1", [("name", "NO2"), ("box", "7")]);
+        let by_measurement = of(NameFrom::Measurement, &[("ASE_1", "11820001")]);
+        assert_eq!(station(&by_measurement, &key).as_deref(), Some("11820001"));
+        let other = SeriesKey::new("ASE_2", []);
+        assert_eq!(station(&by_measurement, &other), None);
+        let by_tag = of(NameFrom::Tag("box".to_owned()), &[]);
+        assert_eq!(station(&by_tag, &key).as_deref(), Some("7"));
+        assert_eq!(station(&by_tag, &other), None);
+        assert_eq!(by_tag.station_of("elsewhere", &key), None);
+    }
+}

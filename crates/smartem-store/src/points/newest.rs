@@ -1,0 +1,83 @@
+//! The newest committed value of every field of a series.
+
+use std::collections::HashMap;
+
+use smartem_points::{FieldValue, Newest};
+
+use super::catalogue::SeriesNo;
+use super::rows::{FieldNo, Rows};
+
+/// Newest values by series; what is not there yet is found in the blocks when it is asked for.
+#[derive(Default)]
+pub(crate) struct NewestValues {
+    series: HashMap<SeriesNo, SeriesNewest, foldhash::fast::RandomState>,
+}
+
+#[derive(Default)]
+struct SeriesNewest {
+    fields: Vec<(FieldNo, Newest)>,
+    /// Whether everything committed was looked at.
+    is_complete: bool,
+}
+
+impl NewestValues {
+    /// Says that nothing of a series was committed before: it is new.
+    pub(crate) fn begin(&mut self, series: SeriesNo) {
+        self.series.entry(series).or_default().is_complete = true;
+    }
+
+    /// Takes note of rows of a series, in any order.
+    pub(crate) fn note(&mut self, series: SeriesNo, rows: &Rows) {
+        let known = self.series.entry(series).or_default();
+        for column in &rows.columns {
+            if let Some(newest) = newest_of(rows, column.field) {
+                known.put(column.field, newest);
+            }
+        }
+    }
+
+    /// Takes note of what all blocks of a series hold.
+    pub(crate) fn complete(&mut self, series: SeriesNo, fields: Vec<(FieldNo, Newest)>) {
+        let known = self.series.entry(series).or_default();
+        for (field, newest) in fields {
+            known.put(field, newest);
+        }
+        known.is_complete = true;
+    }
+
+    /// The newest value of a field; `None`: the blocks have to be asked.
+    pub(crate) fn get(&self, series: SeriesNo, field: FieldNo) -> Option<Option<&Newest>> {
+        let known = self.series.get(&series).filter(|it| it.is_complete)?;
+        let newest = known.fields.iter().find(|(number, _)| *number == field);
+        Some(newest.map(|(_, newest)| newest))
+    }
+}
+
+impl SeriesNewest {
+    fn put(&mut self, field: FieldNo, newest: Newest) {
+        match self.fields.iter_mut().find(|(number, _)| *number == field) {
+            Some((_, known)) if newest.0 >= known.0 => *known = newest,
+            Some(_) => {}
+            None => self.fields.push((field, newest)),
+        }
+    }
+}
+
+/// The value of a field at the latest time among rows in any order; of equal times the later row's.
+pub(crate) fn newest_of(rows: &Rows, field: FieldNo) -> Option<Newest> {
+    let column = rows.column(field)?;
+    let mut newest: Option<usize> = None;
+    // Most often rows are in order, and the last one it is.
+    for row in (0..column.bits.len()).rev().filter(|row| column.has(*row)) {
+        match newest {
+            Some(found) if rows.times[found] >= rows.times[row] => {}
+            _ => newest = Some(row),
+        }
+        if newest == Some(row) && rows.is_in_order() {
+            break;
+        }
+    }
+    let row = newest?;
+    let value: FieldValue<'static> = column.value(row)?.into_owned();
+    Some((rows.times[row], value))
+}

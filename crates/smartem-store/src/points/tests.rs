@@ -1,0 +1,365 @@
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use smartem_model::{Hour, StationId};
+use smartem_points::{Chunk, FieldValue, MemoryPoints, Order, PointBatch, PointSource, SeriesKey};
+
+use super::*;
+use crate::{Access, Growing, Store};
+
+/// Numbers that are the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+const START: i64 = 1_800_000_000_000_000_000;
+const MINUTE: i64 = 60_000_000_000;
+
+fn now() -> Timestamp {
+    Timestamp::from_nanosecond(i128::from(START)).unwrap()
+}
+
+fn settings() -> PointsSettings {
+    let mapping = StationMapping {
+        station: NameFrom::Tag("box".to_owned()),
+        station_type: TypeFrom::Fixed("vanilla".to_owned()),
+        stations: std::collections::BTreeMap::new(),
+    };
+    let database = DatabaseSettings {
+        name: "db".to_owned(),
+        project: Some("p".to_owned()),
+        network: "boxes".to_owned(),
+        mapping: Some(mapping),
+    };
+    PointsSettings::new(vec![database], Arc::new(now))
+}
+
+async fn open(dir: &Path) -> (Store, Points) {
+    let store = Store::open(dir, Access::Create { now: now() })
+        .await
+        .unwrap();
+    (store.clone(), reopened(&store, settings()).await)
+}
+
+/// Waits for what an abandoned handle had begun.
+async fn reopened(store: &Store, settings: PointsSettings) -> Points {
+    loop {
+        match Points::open(store, settings.clone()).await {
+            Err(StoreError::InUse { .. }) => tokio::task::yield_now().await,
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
+fn batch(chance: &mut Chance) -> PointBatch {
+    let mut batch = PointBatch::new();
+    for _ in 0..chance.below(60) {
+        let name = chance.below(4).to_string();
+        let key = SeriesKey::new(
+            ["air", "noise"][chance.below(2) as usize],
+            [("box", &*name)],
+        );
+        let time = START + chance.below(3000) as i64 * MINUTE + chance.below(2) as i64;
+        let mut fields = Vec::new();
+        for field in ["a", "b", "c", "d"] {
+            if chance.below(3) == 0 {
+                continue;
+            }
+            let value = match field {
+                "a" => FieldValue::Float(chance.below(1000) as f64 / 8.0),
+                "b" if chance.below(30) == 0 => FieldValue::Boolean(true),
+                "b" => FieldValue::Integer(chance.below(10) as i64 - 5),
+                "c" => FieldValue::String(format!("text {}", chance.below(4)).into()),
+                _ => FieldValue::Boolean(chance.below(2) == 0),
+            };
+            fields.push((field, value));
+        }
+        if !fields.is_empty() {
+            batch.push(key, time, fields);
+        }
+    }
+    batch
+}
+
+/// All rows of a range, value by value.
+fn listed(
+    source: &dyn PointSource,
+    measurement: &str,
+    range: std::ops::RangeInclusive<i64>,
+    order: Order,
+) -> Vec<String> {
+    let mut all = Vec::new();
+    for series in source.series("db", measurement) {
+        let mut take = |chunk: &Chunk| {
+            for (row, time) in chunk.times.iter().enumerate() {
+                let cells: Vec<String> = chunk.columns.iter().map(|it| cell(it, row)).collect();
+                all.push(format!("{:?} {time} {}", series.key, cells.join(" ")));
+            }
+            ControlFlow::Continue(())
+        };
+        source
+            .scan(
+                series.id,
+                &["a", "c", "b", "no2"],
+                range.clone(),
+                order,
+                &mut take,
+            )
+            .unwrap();
+    }
+    all
+}
+
+fn cell(cells: &smartem_points::Cells, row: usize) -> String {
+    use smartem_points::Cells::{Absent, Booleans, Floats, Integers, Strings, Unsigned};
+    match cells {
+        Floats(cells) => format!("{:?}", cells[row]),
+        Integers(cells) => format!("{:?}", cells[row]),
+        Unsigned(cells) => format!("{:?}", cells[row]),
+        Booleans(cells) => format!("{:?}", cells[row]),
+        Strings(cells) => format!("{:?}", cells[row]),
+        Absent => "None".to_owned(),
+    }
+}
+
+fn newest(source: &dyn PointSource) -> Vec<String> {
+    let mut all = Vec::new();
+    for measurement in source.measurements("db") {
+        for series in source.series("db", &measurement) {
+            for (field, _) in source.fields("db", &measurement) {
+                let newest = source.newest(series.id, &field).unwrap();
+                all.push(format!("{:?} {field} {newest:?}", series.key));
+            }
+        }
+    }
+    all
+}
+
+fn assert_same(points: &Points, model: &MemoryPoints, chance: &mut Chance) {
+    assert_eq!(points.measurements("db"), model.measurements("db"));
+    for measurement in model.measurements("db") {
+        assert_eq!(
+            points.fields("db", &measurement),
+            model.fields("db", &measurement)
+        );
+        let from = START + chance.below(3000) as i64 * MINUTE;
+        let to = from + chance.below(1500) as i64 * MINUTE;
+        for range in [i64::MIN..=i64::MAX, from..=to] {
+            for order in [Order::Ascending, Order::Descending] {
+                assert_eq!(
+                    listed(points, &measurement, range.clone(), order),
+                    listed(model, &measurement, range.clone(), order),
+                );
+            }
+        }
+    }
+    assert_eq!(newest(points), newest(model));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_is_what_was_written_whatever_happens_in_between() {
+    for seed in 1..=6 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut chance = Chance(seed);
+        let mut model = MemoryPoints::new();
+        model.create_database("db");
+        let (mut _store, mut points) = open(dir.path()).await;
+        for _ in 0..60 {
+            match chance.below(8) {
+                0 => points.commit().await.unwrap(),
+                1 => {
+                    // As if killed: nothing is committed.
+                    drop(points);
+                    (_store, points) = open(dir.path()).await;
+                }
+                2 => {
+                    points.engine.tidy().await.unwrap();
+                }
+                _ => {
+                    let batch = batch(&mut chance);
+                    let refused = model.write("db", &batch);
+                    let report = points.write("db", batch.clone()).await.unwrap();
+                    assert_eq!(report.refused.len(), refused.len());
+                    assert_eq!(report.written as usize, batch.len() - refused.len());
+                }
+            }
+            if chance.below(5) == 0 {
+                assert_same(&points, &model, &mut chance);
+            }
+        }
+        points.close().await.unwrap();
+        assert_same(&points, &model, &mut chance);
+        drop(points);
+        let (store, points) = open(dir.path()).await;
+        assert_same(&points, &model, &mut chance);
+        let check = store.check().await.unwrap();
+        assert!(check.problems.is_empty(), "{:?}", check.problems);
+    }
+}
+
+fn one(time: i64, name: &str, value: f64) -> PointBatch {
+    let mut batch = PointBatch::new();
+    let key = SeriesKey::new("air", [("box", name), ("room", "hall")]);
+    batch.push(
+        key,
+        time,
+        [
+            ("no2", FieldValue::Float(value)),
+            ("ok", FieldValue::Boolean(true)),
+        ],
+    );
+    batch
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn points_of_a_station_make_its_hours_and_nothing_else_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, points) = open(dir.path()).await;
+    points
+        .write("db", one(START + MINUTE, "7", 20.5))
+        .await
+        .unwrap();
+    points
+        .write("db", one(START + 90 * MINUTE, "7", 30.0))
+        .await
+        .unwrap();
+    let mut stray = PointBatch::new();
+    stray.push(
+        SeriesKey::new("air", []),
+        START,
+        [("no2", FieldValue::Float(1.0))],
+    );
+    points.write("db", stray).await.unwrap();
+    let station = StationId::new("7").unwrap();
+    assert!(store.station(&station).await.unwrap().is_none());
+    points.commit().await.unwrap();
+
+    let seen = store.station(&station).await.unwrap().unwrap();
+    assert_eq!((&*seen.network, &*seen.station_type), ("boxes", "vanilla"));
+    assert_eq!(seen.project.as_deref(), Some("p"));
+    let work = store
+        .work(&station, 9, crate::Columns::All, Growing::No)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(work.hours.len(), 2);
+    let json: serde_json::Value = serde_json::from_str(&work.hours[0].record.to_json()).unwrap();
+    let time = Timestamp::from_nanosecond(i128::from(START + MINUTE)).unwrap();
+    assert_eq!(
+        json["data"]["timeseries"],
+        serde_json::json!([
+            {"time": time.to_string(), "box": "7", "room": "hall", "no2": 20.5, "ok": true}
+        ])
+    );
+    let hour = Hour::containing(time).unwrap();
+    assert_eq!(json["hour"], hour.of_day());
+    assert_eq!(store.stations().await.unwrap().len(), 1);
+    let (unmapped, _) = points.series_overview(None, 10, true);
+    assert_eq!(unmapped.len(), 1);
+
+    // A later point changes the hour, and only that.
+    points
+        .write("db", one(START + 2 * MINUTE, "7", 1.0))
+        .await
+        .unwrap();
+    points.commit().await.unwrap();
+    let again = store
+        .work(&station, 9, crate::Columns::All, Growing::No)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(again.hours[0].revision > work.hours[0].revision);
+    assert_eq!(again.hours[1].revision, work.hours[1].revision);
+    assert_eq!(again.hours[0].record.samples.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn newest_values_are_told_once_and_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, points) = open(dir.path()).await;
+    points
+        .write("db", one(START + MINUTE, "7", 20.5))
+        .await
+        .unwrap();
+    points.write("db", one(START, "7", 10.0)).await.unwrap();
+    points
+        .write("db", one(START - 600 * MINUTE, "8", 1.0))
+        .await
+        .unwrap();
+    let since = now() - jiff::SignedDuration::from_hours(2);
+    let snapshots = points.fresh_snapshots(since).unwrap();
+    let [snapshot] = snapshots.as_slice() else {
+        panic!("{snapshots:?}")
+    };
+    let json: serde_json::Value = serde_json::from_str(&snapshot.record.to_json()).unwrap();
+    assert_eq!(json["device_id"], "7");
+    assert_eq!(json["data"]["timeseries"][0]["no2"], 20.5);
+    assert!(points.fresh_snapshots(since).unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_cut_short_gives_all_whole_entries() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, points) = open(dir.path()).await;
+    for minute in 0..5 {
+        points
+            .write("db", one(START + minute * MINUTE, "7", 1.0))
+            .await
+            .unwrap();
+    }
+    drop(points);
+    let folder = dir.path().join("points");
+    let segment = *log::segments(&folder).unwrap().last().unwrap();
+    let path = log::path_of(&folder, segment);
+    let bytes = std::fs::read(&path).unwrap();
+    for length in (0..bytes.len()).rev().step_by(3) {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        let (_store, points) = open(dir.path()).await;
+        let count = listed(&points, "air", i64::MIN..=i64::MAX, Order::Ascending).len();
+        assert!(count <= 5);
+        if length == bytes.len() - 1 {
+            assert_eq!(count, 4, "only the last entry was cut");
+        }
+        drop(points);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_process_is_refused_and_a_new_mapping_takes_old_points() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, points) = open(dir.path()).await;
+    assert!(matches!(
+        Points::open(&store, settings()).await,
+        Err(StoreError::InUse { .. })
+    ));
+    assert!(points.create_database("late").await.unwrap());
+    assert!(!points.create_database("late").await.unwrap());
+    assert!(points.create_database("a/b").await.is_err());
+    points.write("late", one(START, "9", 1.0)).await.unwrap();
+    assert!(matches!(
+        points.write("nowhere", one(START, "9", 1.0)).await,
+        Err(PointsError::NoDatabase { .. })
+    ));
+    points.close().await.unwrap();
+    drop(points);
+    let mut now_mapped = settings();
+    let mut database = now_mapped.databases[0].clone();
+    "late".clone_into(&mut database.name);
+    now_mapped.databases.push(database);
+    let points = reopened(&store, now_mapped).await;
+    let station = StationId::new("9").unwrap();
+    let hour = Hour::containing(now()).unwrap();
+    let record = store.raw_record(&station, hour).await.unwrap().unwrap();
+    assert_eq!(record.samples.len(), 1);
+    drop(points);
+}

@@ -1,0 +1,197 @@
+//! Writing blocks, and marking the station-hours that they change.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Transaction, params};
+use smartem_model::Hour;
+
+use super::{HoursByStation, StationHourKey};
+use crate::points::catalogue::{Definition, SeriesNo};
+use crate::points::entry::type_number;
+use crate::points::{Block, Flush, StationOf};
+use crate::sqlite::convert::{from_count, micros};
+use crate::sqlite::fault::Fault;
+use crate::sqlite::series::Terms;
+use crate::sqlite::stations::{self, Newcomer};
+use crate::sqlite::{Sqlite, add_to_meta, note_change, this_change};
+use crate::{StoreError, codec};
+
+const ADD_BLOCK: &str = "INSERT INTO point_block (series, day, first, last, rows, small, payload)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// An hour that has points and nothing else.
+const ADD_HOUR: &str =
+    "INSERT OR IGNORE INTO raw_record (station_key, hour, revision, dirty, source,
+       received_at, content_hash, payload_key, standing, change, has_points)
+    VALUES (?1, ?2, 1, 1, ?3, ?4, x'', NULL, 1, ?5, 1)";
+
+/// An hour that has more points now.
+const CHANGE_HOUR: &str = "UPDATE raw_record SET revision = revision + 1, dirty = 1,
+       received_at = ?3, change = ?4, has_points = 1
+    WHERE station_key = ?1 AND hour = ?2";
+
+impl Sqlite {
+    /// Commits points and the position of the log.
+    pub(crate) async fn commit_points(&self, flush: Flush) -> Result<(), StoreError> {
+        self.write("committing points", move |transaction| {
+            for (number, definition) in &flush.definitions {
+                let station = flush.stations.get(number).map(AsRef::as_ref);
+                define(transaction, *number, definition, station)?;
+            }
+            put_blocks(transaction, &flush.blocks)?;
+            mark_hours(transaction, &flush.hours, flush.now)?;
+            transaction
+                .prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'points_segment'")?
+                .execute([from_count(flush.segment)])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives series to other stations; the hours of all their points are to be refined.
+    pub(crate) async fn remap_series(
+        &self,
+        series: Vec<(SeriesNo, Option<StationOf>)>,
+        now: jiff::Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write("giving series to stations", move |transaction| {
+            let mut hours = HoursByStation::new();
+            for (number, station) in &series {
+                transaction
+                    .prepare_cached(
+                        "UPDATE point_series SET station = ?2, station_type = ?3 WHERE number = ?1",
+                    )?
+                    .execute(params![
+                        number,
+                        station.as_ref().map(|it| it.station.as_str()),
+                        station.as_ref().map(|it| &*it.station_type),
+                    ])?;
+                if let Some(station) = station {
+                    let of_station = hours.entry(StationHourKey::of(station)).or_default();
+                    of_station.extend(hours_of_series(transaction, *number)?);
+                }
+            }
+            mark_hours(transaction, &hours, now)
+        })
+        .await
+    }
+}
+
+fn hours_of_series(
+    transaction: &Transaction<'_>,
+    series: SeriesNo,
+) -> Result<BTreeSet<Hour>, Fault> {
+    let mut statement =
+        transaction.prepare_cached("SELECT payload FROM point_block WHERE series = ?1")?;
+    let mut rows = statement.query([series])?;
+    let mut hours = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        let payload = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        let block = codec::decode_block(payload, &|_| false);
+        let block = block.map_err(|source| StoreError::DamagedPoints { series, source })?;
+        hours.extend(crate::points::hours_of(&block.times));
+    }
+    Ok(hours)
+}
+
+fn define(
+    transaction: &Transaction<'_>,
+    number: u32,
+    definition: &Definition,
+    station: Option<&StationOf>,
+) -> Result<(), Fault> {
+    match definition {
+        Definition::Database { name } => transaction
+            .prepare_cached("INSERT OR IGNORE INTO point_database (number, name) VALUES (?1, ?2)")?
+            .execute(params![number, name])?,
+        Definition::Measurement { database, name } => transaction
+            .prepare_cached(
+                "INSERT OR IGNORE INTO point_measurement (number, database, name)
+                 VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![number, database, name])?,
+        Definition::Field {
+            measurement,
+            name,
+            field_type,
+        } => transaction
+            .prepare_cached(
+                "INSERT OR IGNORE INTO point_field (measurement, number, name, type)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![measurement, number, name, type_number(*field_type)])?,
+        Definition::Series { measurement, tags } => {
+            let tags: Vec<(&str, &str)> =
+                tags.iter().map(|(key, value)| (&**key, &**value)).collect();
+            transaction
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO point_series
+                        (number, measurement, tags, station, station_type)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![
+                    number,
+                    measurement,
+                    serde_json::json!(tags).to_string(),
+                    station.map(|it| it.station.as_str()),
+                    station.map(|it| &*it.station_type),
+                ])?
+        }
+    };
+    Ok(())
+}
+
+pub(super) fn put_blocks(transaction: &Transaction<'_>, blocks: &[Block]) -> rusqlite::Result<()> {
+    let mut add = transaction.prepare_cached(ADD_BLOCK)?;
+    for block in blocks {
+        add.execute(params![
+            block.series,
+            block.day,
+            block.first,
+            block.last,
+            from_count(block.rows as u64),
+            block.small,
+            block.payload,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Marks hours of stations to be refined, making station and hour known where they are not.
+fn mark_hours(
+    transaction: &Transaction<'_>,
+    hours: &HoursByStation,
+    now: jiff::Timestamp,
+) -> Result<(), Fault> {
+    if hours.is_empty() {
+        return Ok(());
+    }
+    let mut terms = Terms::default();
+    let change = this_change(transaction)?;
+    let mut added = 0_i64;
+    for (station, hours) in hours {
+        let source = terms.key(transaction, &station.source)?;
+        let newcomer = Newcomer {
+            station: &station.station,
+            station_type: &station.station_type,
+            hour: hours.last().copied(),
+            network: &station.network,
+            project: station.project.as_deref(),
+            now,
+        };
+        let key = stations::ensure(transaction, &newcomer)?;
+        let mut add = transaction.prepare_cached(ADD_HOUR)?;
+        let mut change_hour = transaction.prepare_cached(CHANGE_HOUR)?;
+        for hour in hours {
+            let hour = hour.index();
+            if add.execute(params![key, hour, source, micros(now), change])? == 1 {
+                added += 1;
+            } else {
+                change_hour.execute(params![key, hour, micros(now), change])?;
+            }
+        }
+    }
+    add_to_meta(transaction, "raw_records", added)?;
+    note_change(transaction)?;
+    Ok(())
+}
