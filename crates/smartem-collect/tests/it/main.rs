@@ -4,6 +4,7 @@
 mod csv;
 mod examples;
 mod influxdb;
+mod mqtt;
 mod network;
 mod opensensemap;
 mod recorder;

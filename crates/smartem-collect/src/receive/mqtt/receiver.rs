@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use smartem_model::QuarantineReason;
 use smartem_mqtt::{Incoming, Refused};
 use smartem_points::{FieldValue, PointBatch, SeriesKey};
-use smartem_store::{Points, PointsError, Quarantined, Store};
+use smartem_store::{Points, PointsError, Quarantined, Store, WriteReport};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
 use super::payload::number;
 use super::stations::{Known, Stations};
@@ -132,8 +132,10 @@ impl MqttReceiver {
     }
 
     async fn prepare(&self, give_up: &CancellationToken) -> Result<(), GivenUp> {
-        let make = async || self.points.create_database(DATABASE).await;
-        persist("the database of MQTT cannot be made", give_up, make).await?;
+        let mut retry = Retry::new("the database of MQTT cannot be made", give_up);
+        while let Err(problem) = self.points.create_database(DATABASE).await {
+            retry.after(&problem.to_string()).await?;
+        }
         Ok(())
     }
 
@@ -224,9 +226,14 @@ impl MqttReceiver {
         now: Timestamp,
         give_up: &CancellationToken,
     ) -> Result<Known, GivenUp> {
-        let (stations, config) = (&mut self.stations, &self.config);
-        let look = async || stations.station_type(station, told, config, now).await;
-        persist("stations cannot be looked up", give_up, look).await
+        let mut retry = Retry::new("stations of MQTT messages cannot be looked up", give_up);
+        loop {
+            let known = self.stations.station_type(station, told, &self.config, now);
+            match known.await {
+                Ok(known) => return Ok(known),
+                Err(problem) => retry.after(&problem.to_string()).await?,
+            }
+        }
     }
 
     /// Writes the batches; what they cannot take becomes a fault.
@@ -235,11 +242,7 @@ impl MqttReceiver {
             if batch.is_empty() {
                 continue;
             }
-            let write = async || match self.points.write(&database, batch.clone()).await {
-                Err(PointsError::Unavailable { problem }) => Err(problem),
-                done => Ok(done),
-            };
-            match persist("MQTT messages cannot be written", give_up, write).await? {
+            match self.write_batch(&database, &batch, give_up).await? {
                 Ok(report) => {
                     self.counters
                         .points
@@ -269,6 +272,22 @@ impl MqttReceiver {
         Ok(())
     }
 
+    /// Writes a batch, whenever that is possible.
+    async fn write_batch(
+        &self,
+        database: &str,
+        batch: &PointBatch,
+        give_up: &CancellationToken,
+    ) -> Result<Result<WriteReport, PointsError>, GivenUp> {
+        let mut retry = Retry::new("MQTT messages cannot be written", give_up);
+        loop {
+            match self.points.write(database, batch.clone()).await {
+                Err(PointsError::Unavailable { problem }) => retry.after(&problem).await?,
+                done => return Ok(done),
+            }
+        }
+    }
+
     async fn set_aside(
         &self,
         round: &mut Round,
@@ -292,8 +311,11 @@ impl MqttReceiver {
             .refused
             .fetch_add(round.faults.len() as u64, Ordering::Relaxed);
         let quarantined = std::mem::take(&mut round.quarantined);
-        let put = async || self.aside.put(quarantined.clone(), now).await;
-        persist("MQTT messages cannot be set aside", give_up, put).await
+        let mut retry = Retry::new("MQTT messages cannot be set aside", give_up);
+        while let Err(problem) = self.aside.put(quarantined.clone(), now).await {
+            retry.after(&problem.to_string()).await?;
+        }
+        Ok(())
     }
 }
 
@@ -348,31 +370,29 @@ impl Round {
     }
 }
 
-/// Tries until it succeeds or the time to give up has come.
-async fn persist<T, E: std::fmt::Display>(
+/// Pauses between attempts of what must succeed before senders are answered.
+struct Retry<'a> {
     what: &'static str,
-    give_up: &CancellationToken,
-    mut attempt: impl AsyncFnMut() -> Result<T, E>,
-) -> Result<T, GivenUp> {
-    let mut pause = RETRY.0;
-    let mut told = false;
-    loop {
-        match attempt().await {
-            Ok(done) => {
-                if told {
-                    info!("it goes on: {what} no more");
-                }
-                return Ok(done);
-            }
-            Err(problem) => {
-                if !told {
-                    told = true;
-                    error!(%problem, "{what}; their senders wait");
-                }
-            }
+    give_up: &'a CancellationToken,
+    pause: Duration,
+}
+
+impl<'a> Retry<'a> {
+    fn new(what: &'static str, give_up: &'a CancellationToken) -> Self {
+        Self {
+            what,
+            give_up,
+            pause: RETRY.0,
         }
-        let waited = give_up.run_until_cancelled(sleep(pause)).await;
-        waited.ok_or(GivenUp)?;
-        pause = (pause * 2).min(RETRY.1);
+    }
+
+    /// Waits after a failure; an error when the time to give up has come.
+    async fn after(&mut self, problem: &str) -> Result<(), GivenUp> {
+        if self.pause == RETRY.0 {
+            error!(problem, "{}; their senders wait", self.what);
+        }
+        let waited = self.give_up.run_until_cancelled(sleep(self.pause)).await;
+        self.pause = (self.pause * 2).min(RETRY.1);
+        waited.ok_or(GivenUp)
     }
 }
