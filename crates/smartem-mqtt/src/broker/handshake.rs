@@ -84,6 +84,11 @@ pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         return None;
     };
     let limits = Limits::of(hub, &connect, codec.is_v5());
+    if !limits.keep.is_zero()
+        && let Err(problem) = hub.keep(&session).await
+    {
+        tracing::warn!(%problem, "an MQTT session cannot be noted; it will not outlive a restart");
+    }
     let welcome = Welcome {
         session_present,
         assigned_id: assigned.then(|| ByteString::from(&*client)),

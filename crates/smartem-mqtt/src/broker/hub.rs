@@ -13,6 +13,7 @@ use super::authority::Authority;
 use super::packet::{Retained, Wish};
 use super::router::Router;
 use super::session::{Message, Session, SessionKey};
+use super::session_log::SessionLog;
 use super::{BrokerCounts, BrokerSettings};
 use crate::incoming::Incoming;
 
@@ -28,6 +29,7 @@ pub(super) struct Hub {
     /// Spares publishers the router while nobody subscribes.
     subscriptions: AtomicUsize,
     sessions: Mutex<HashMap<SessionKey, Arc<Session>>>,
+    session_log: Option<Arc<SessionLog>>,
 }
 
 #[derive(Default)]
@@ -69,15 +71,47 @@ impl Hub {
         settings: BrokerSettings,
         authority: Arc<dyn Authority>,
         sink: mpsc::Sender<Vec<Incoming>>,
-    ) -> Self {
-        Self {
+    ) -> std::io::Result<Self> {
+        let mut sessions = HashMap::new();
+        let mut session_log = None;
+        if let Some(path) = &settings.session_file {
+            let (log, keys) = SessionLog::open(path)?;
+            for key in keys.into_iter().take(settings.max_sessions) {
+                let session = Session::from_before(key.clone(), settings.session_expiry);
+                sessions.insert(key, Arc::new(session));
+            }
+            session_log = Some(Arc::new(log));
+        }
+        Ok(Self {
             settings,
             authority,
             sink,
             counters: Counters::default(),
             router: RwLock::default(),
             subscriptions: AtomicUsize::new(0),
-            sessions: Mutex::default(),
+            sessions: Mutex::new(sessions),
+            session_log,
+        })
+    }
+
+    /// Notes a session that is to outlive its connection, so that it outlives a restart too.
+    pub(super) async fn keep(&self, session: &Arc<Session>) -> std::io::Result<()> {
+        let Some(log) = self.session_log.clone() else {
+            return Ok(());
+        };
+        if !session.note() {
+            return Ok(());
+        }
+        let key = session.key.clone();
+        let noted = tokio::task::spawn_blocking(move || log.add(&key)).await;
+        noted.unwrap_or_else(|problem| Err(std::io::Error::other(problem)))
+    }
+
+    fn keep_no_more(&self, session: &Session) {
+        if let Some(log) = &self.session_log
+            && session.unnote()
+        {
+            log.remove(&session.key);
         }
     }
 
@@ -152,6 +186,7 @@ impl Hub {
     }
 
     fn forget(&self, session: &Arc<Session>) {
+        self.keep_no_more(session);
         let filters = session.take_filters();
         if filters.is_empty() {
             return;
@@ -176,6 +211,7 @@ impl Hub {
         let Some(new) = session.add_filter(filter, MAX_FILTERS) else {
             return false;
         };
+        self.keep_no_more(session);
         let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
         router.subscribe(filter, session, wish, id);
         if new {

@@ -7,10 +7,12 @@ mod hub;
 mod packet;
 mod router;
 mod session;
+mod session_log;
 pub(crate) mod topic;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +57,9 @@ pub struct BrokerSettings {
     pub max_sessions: usize,
     /// So long a session outlives its connection, where the client wants one to.
     pub session_expiry: Duration,
+    /// The file in which it is noted which clients have a session, so that a restart does not make
+    /// them forget what they have sent. `None`: a restart ends all sessions.
+    pub session_file: Option<PathBuf>,
     /// So many messages wait for one subscriber; further ones are left out for it.
     pub max_queued: usize,
     /// So many retained messages; further ones are not retained.
@@ -72,6 +77,7 @@ impl Default for BrokerSettings {
             max_keep_alive_s: 3_600,
             max_sessions: 10_000,
             session_expiry: Duration::from_secs(24 * 3_600),
+            session_file: None,
             max_queued: 1_000,
             max_retained: 10_000,
         }
@@ -92,6 +98,14 @@ pub enum BrokerError {
     /// The files for TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The file of sessions cannot be used.
+    #[error("{path}: {source}")]
+    Sessions {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// Neither an address without TLS nor one with it.
     #[error("the broker has no address to listen on")]
     NoAddress,
@@ -153,7 +167,10 @@ impl Broker {
         }
         let most = settings.max_connections.clamp(1, Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(most));
-        let hub = Arc::new(Hub::new(settings, authority, sink));
+        let path = settings.session_file.clone().unwrap_or_default();
+        let hub = Hub::new(settings, authority, sink)
+            .map_err(|source| BrokerError::Sessions { path, source })?;
+        let hub = Arc::new(hub);
         let kill = CancellationToken::new();
         let stop = CancellationToken::new();
         let run = |socket, acceptor| {
@@ -270,8 +287,9 @@ impl Listener {
             let listener = self.clone();
             tokio::spawn(async move {
                 let kill = listener.kill.clone();
-                kill.run_until_cancelled(listener.welcome(stream, peer))
-                    .await;
+                // TLS makes it large.
+                let client = Box::pin(listener.welcome(stream, peer));
+                kill.run_until_cancelled(client).await;
                 drop(place);
             });
         }

@@ -46,6 +46,8 @@ struct State {
     connections: u64,
     /// When the last connection ended, and how long the session lives on.
     ended: Option<(Instant, Duration)>,
+    /// Whether the session is in the log.
+    noted: bool,
 }
 
 /// A message on its way to one subscriber.
@@ -143,6 +145,27 @@ impl Session {
             wake: Notify::new(),
             state: Mutex::new(state),
         }
+    }
+
+    /// A session that was there before a restart.
+    pub(super) fn from_before(key: SessionKey, keep: Duration) -> Self {
+        let session = Self::new(key);
+        let mut state = session.state();
+        state.ended = Some((Instant::now(), keep));
+        state.noted = true;
+        drop(state);
+        session
+    }
+
+    /// Marks the session as noted in the log; whether it was not yet, and has no subscriptions.
+    pub(super) fn note(&self) -> bool {
+        let mut state = self.state();
+        state.filters.is_empty() && !std::mem::replace(&mut state.noted, true)
+    }
+
+    /// Takes the mark away; whether it was there.
+    pub(super) fn unnote(&self) -> bool {
+        std::mem::take(&mut self.state().noted)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

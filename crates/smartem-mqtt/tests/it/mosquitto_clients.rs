@@ -336,11 +336,11 @@ async fn there_is_a_limit_to_packets_and_connections() {
     };
     timeout(PATIENCE, ended).await.expect("the connection ends");
     assert_eq!(broker.counts().faults, 1);
-    let only = subscriber(&broker, "1", "stations/#", &[]).await;
+    let mut only = subscriber(&broker, "1", "stations/#", &[]).await;
     let second = publish(to, &["-t", "stations/1", "-m", "1"]).await;
     assert!(!second.status.success());
     assert_eq!(broker.counts().turned_away, 1);
     assert!(inbox.try_recv().is_err(), "nothing was received");
-    drop(broker);
-    finish(only).await;
+    only.kill().unwrap();
+    only.wait().unwrap();
 }
