@@ -45,7 +45,7 @@ test: lint test-web test-rust test-browser ## Lint and run all tests
 
 .PHONY: test-rust
 test-rust: web ## Tests of the crates: unit, golden, property, black box
-	@scripts/need.sh cargo cc influxd
+	@scripts/need.sh cargo cc influxd mosquitto mosquitto_pub
 	@scripts/object-storage.sh
 	$(CARGO) test --workspace --locked
 
@@ -80,13 +80,13 @@ bench: ## Benches of the refiner, the store and the simulator
 
 .PHONY: test-long
 test-long: web ## The tests that kill and that inject failures, with 20 seeds
-	@scripts/need.sh cargo cc influxd
+	@scripts/need.sh cargo cc influxd mosquitto mosquitto_pub
 	KILL_TEST_SEEDS=20 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
 	FAULT_TEST_SEEDS=20 $(CARGO) test --locked -p smartem --test it faults -- --nocapture
 
 .PHONY: soak
 soak: web ## The same with 200 seeds, and a backlog with a budget of 30 s (hours)
-	@scripts/need.sh cargo cc influxd
+	@scripts/need.sh cargo cc influxd mosquitto mosquitto_pub
 	KILL_TEST_SEEDS=50 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
 	BACKLOG_BUDGET_S=30 $(CARGO) test --locked -p smartem --test it backlog -- --nocapture
 	FAULT_TEST_SEEDS=200 $(CARGO) test --locked -p smartem --test it faults -- --nocapture

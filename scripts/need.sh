@@ -10,6 +10,8 @@ for tool in "$@"; do
     cc) command -v cc >/dev/null || missing_packages+=(build-essential) ;;
     chromium) command -v "${CHROMIUM:-chromium}" >/dev/null || missing_packages+=(chromium) ;;
     influxd) command -v influxd >/dev/null || missing_packages+=(influxdb) ;;
+    mosquitto) command -v mosquitto >/dev/null || missing_packages+=(mosquitto) ;;
+    mosquitto_pub) command -v mosquitto_pub >/dev/null || missing_packages+=(mosquitto-clients) ;;
     cargo) command -v cargo >/dev/null || missing_by_hand+=("a Rust toolchain (cargo), 1.89 or later") ;;
     cargo-fuzz) command -v cargo-fuzz >/dev/null || missing_by_hand+=("cargo-fuzz, with nightly Rust (rustup toolchain install nightly; cargo install cargo-fuzz)") ;;
     node) { command -v node && command -v npm; } >/dev/null || missing_by_hand+=("Node.js 20 or later with npm") ;;

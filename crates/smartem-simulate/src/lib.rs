@@ -14,7 +14,8 @@
 //! - [`opensensemap`], [`sensorthings`], [`timeseries`]: the APIs of openSenseMap, of OGC SensorThings and of
 //!   52North's Timeseries over [`instruments`], a small network of stations.
 //! - [`whale::router`]: the Raw Sensor ("Whale") API v1.1 below `/sensors/v1` over either [`whale::World`].
-//! - [`influxd::Influxd`]: not played but real, an InfluxDB that tests start and stop.
+//! - [`influxd::Influxd`], [`mosquitto::Mosquitto`]: not played but real, an InfluxDB and an MQTT broker that
+//!   tests start and stop.
 //!
 //! ```
 //! use smartem_simulate::city::{City, CityConfig};
@@ -40,6 +41,7 @@ pub mod influxd;
 pub mod instruments;
 pub mod irregular;
 pub mod josene;
+pub mod mosquitto;
 pub mod opensensemap;
 pub mod recorded;
 pub mod sensor_community;

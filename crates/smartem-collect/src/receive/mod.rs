@@ -10,6 +10,7 @@ pub mod authority;
 mod first_token;
 pub mod influxdb;
 pub mod json;
+pub mod mqtt;
 pub mod newest;
 pub mod overview;
 pub mod sensor_community;

@@ -7,6 +7,7 @@ mod influxdb;
 mod influxdb_lines;
 mod influxdb_query;
 mod influxdb_write;
+mod mqtt;
 mod network;
 mod opensensemap;
 mod receive;

@@ -1,0 +1,89 @@
+//! Messages of MQTT into points.
+//!
+//! What a message is, its topic says ([`Topics`]). [`MqttReceiver`] gathers messages, writes their
+//! points together, and only then answers their senders. What cannot be understood goes to quarantine
+//! with its topic as its place, and its sender is told that it has arrived.
+
+mod payload;
+mod receiver;
+mod stations;
+mod topics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use smartem_points::{FieldValue, PointBatch};
+use smartem_store::{Quarantined, StoreError};
+
+pub use receiver::{MqttCounts, MqttReceiver};
+pub use topics::{Target, Topics};
+
+/// The database of plain numbers and pushed objects.
+pub const DATABASE: &str = "mqtt";
+
+/// How messages are taken.
+#[derive(Clone, Debug)]
+pub struct MqttConfig {
+    /// Which topics are ours.
+    pub topics: Topics,
+    /// The station type of stations that are seen for the first time and do not tell theirs.
+    pub station_type: String,
+    /// Whether stations that are not known are registered; else what they send is quarantined.
+    pub auto_register: bool,
+    /// The project of stations that are registered.
+    pub project: Option<String>,
+    /// So long messages are gathered before they are written together.
+    pub gather: Duration,
+    /// So many messages are gathered at most.
+    pub gather_most: usize,
+}
+
+impl Default for MqttConfig {
+    fn default() -> Self {
+        Self {
+            topics: Topics::new("smartem"),
+            station_type: "vanilla".to_owned(),
+            auto_register: false,
+            project: None,
+            gather: Duration::from_millis(5),
+            gather_most: 20_000,
+        }
+    }
+}
+
+/// How payloads are read that other receivers take too.
+#[derive(Clone)]
+pub struct Payloads {
+    /// Reads line protocol; points without time get the time given (nanoseconds since 1970). Gives
+    /// what is wrong with the lines that it left out.
+    pub line_protocol: fn(&[u8], i64, &mut PointBatch) -> Vec<String>,
+    /// Reads the object of `POST /api/v1/push`; else what is wrong with it.
+    pub push: fn(&[u8]) -> Result<Vec<PushedSample>, String>,
+}
+
+/// One sample of a pushed object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PushedSample {
+    /// The id of the station.
+    pub station: String,
+    /// Its type, where the object tells it.
+    pub station_type: Option<String>,
+    /// Nanoseconds since 1970; `None`: the time of arrival.
+    pub time: Option<i64>,
+    /// The instrument (`meta_id`).
+    pub instrument: Option<String>,
+    /// Keys with their values.
+    pub values: Vec<(String, FieldValue<'static>)>,
+}
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Where goes what could not be understood.
+#[async_trait]
+pub trait SetAside: Send + Sync {
+    /// Sets bodies aside, as far as that is not too much.
+    async fn put(&self, quarantined: Vec<Quarantined>, now: Timestamp) -> Result<(), StoreError>;
+}

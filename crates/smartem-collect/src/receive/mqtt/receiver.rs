@@ -1,0 +1,398 @@
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use smartem_model::QuarantineReason;
+use smartem_mqtt::{Incoming, Refused};
+use smartem_points::{FieldValue, PointBatch, SeriesKey};
+use smartem_store::{Points, PointsError, Quarantined, Store, WriteReport};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::payload::number;
+use super::stations::{Known, Stations};
+use super::{Clock, DATABASE, MqttConfig, Payloads, PushedSample, SetAside, Target};
+
+const NOT_OURS: &str = "the topic is none of <prefix>/<station>/<indicator>, \
+                        <prefix>/influx/<database> and <prefix>/push";
+/// So many pieces of the channel are taken at a time.
+const PIECES: usize = 256;
+/// The shortest and the longest pause before something that failed is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Takes messages until their senders are gone.
+pub struct MqttReceiver {
+    config: MqttConfig,
+    points: Points,
+    stations: Stations,
+    payloads: Payloads,
+    aside: Arc<dyn SetAside>,
+    clock: Clock,
+    counters: Arc<Counters>,
+    /// The time of the newest plain number: two numbers of one instant are two points.
+    last: i64,
+}
+
+/// What a receiver has done since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MqttCounts {
+    /// Points written.
+    pub points: u64,
+    /// Messages that could not be used.
+    pub refused: u64,
+    /// Messages left out because another broker had kept them: nobody knows their time.
+    pub kept: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    points: AtomicU64,
+    refused: AtomicU64,
+    kept: AtomicU64,
+}
+
+/// Messages on their way into the store.
+#[derive(Default)]
+struct Round {
+    batches: BTreeMap<Box<str>, PointBatch>,
+    /// Messages of lines by database, should there be no such database.
+    lines: Vec<(usize, Box<str>)>,
+    messages: Vec<Incoming>,
+    /// Those that could not be used, with what is wrong.
+    faults: BTreeMap<usize, String>,
+    quarantined: Vec<Quarantined>,
+    /// Made anew for each number, in the same memory.
+    key: Vec<u8>,
+}
+
+/// The time to give up has come.
+struct GivenUp;
+
+impl MqttReceiver {
+    /// A receiver that writes into `points` and knows the stations of `store`.
+    pub fn new(
+        config: MqttConfig,
+        points: Points,
+        store: Store,
+        payloads: Payloads,
+        aside: Arc<dyn SetAside>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            config,
+            points,
+            stations: Stations::new(store),
+            payloads,
+            aside,
+            clock,
+            counters: Arc::default(),
+            last: i64::MIN,
+        }
+    }
+
+    /// Tells what the receiver has done, also while it runs.
+    pub fn counts(&self) -> impl Fn() -> MqttCounts + Send + Sync + 'static {
+        let counters = self.counters.clone();
+        move || MqttCounts {
+            points: counters.points.load(Ordering::Relaxed),
+            refused: counters.refused.load(Ordering::Relaxed),
+            kept: counters.kept.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Takes messages until the channel is closed. While the store cannot write, nothing is taken and
+    /// nobody is answered; `give_up` ends that, and unanswered messages come again.
+    pub async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Vec<Incoming>>,
+        give_up: CancellationToken,
+    ) {
+        if self.prepare(&give_up).await.is_err() {
+            return;
+        }
+        let mut pieces = Vec::with_capacity(PIECES);
+        while inbox.recv_many(&mut pieces, PIECES).await > 0 {
+            let deadline = Instant::now() + self.config.gather;
+            while pieces.iter().map(Vec::len).sum::<usize>() < self.config.gather_most {
+                let more = timeout_at(deadline, inbox.recv_many(&mut pieces, PIECES));
+                if !more.await.is_ok_and(|number| number > 0) {
+                    break;
+                }
+            }
+            let messages = pieces.drain(..).flatten().collect();
+            if self.take(messages, &give_up).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn prepare(&self, give_up: &CancellationToken) -> Result<(), GivenUp> {
+        let mut retry = Retry::new("the database of MQTT cannot be made", give_up);
+        while let Err(problem) = self.points.create_database(DATABASE).await {
+            retry.after(&problem.to_string()).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the points of messages, sets aside what is none, and answers, in this order.
+    async fn take(
+        &mut self,
+        messages: Vec<Incoming>,
+        give_up: &CancellationToken,
+    ) -> Result<(), GivenUp> {
+        let now = (self.clock)();
+        let mut round = Round {
+            messages,
+            ..Round::default()
+        };
+        for index in 0..round.messages.len() {
+            self.read(&mut round, index, now, give_up).await?;
+        }
+        self.write(&mut round, give_up).await?;
+        self.set_aside(&mut round, now, give_up).await?;
+        for (index, message) in round.messages.into_iter().enumerate() {
+            let Some(receipt) = message.receipt else {
+                continue;
+            };
+            if round.faults.contains_key(&index) {
+                receipt.refuse(Refused::Payload);
+            } else {
+                receipt.confirm();
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the points of one message to the batches.
+    async fn read(
+        &mut self,
+        round: &mut Round,
+        index: usize,
+        now: Timestamp,
+        give_up: &CancellationToken,
+    ) -> Result<(), GivenUp> {
+        let message = &round.messages[index];
+        let (topic, payload) = (message.topic.clone(), message.payload.clone());
+        let arrived = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
+        match self.config.topics.target(&topic) {
+            None => round.fault(index, NOT_OURS.to_owned()),
+            Some(Target::Number { .. }) if message.kept => {
+                self.counters.kept.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(Target::Number { station, indicator }) => match number(&payload) {
+                Err(fault) => round.fault(index, fault),
+                Ok(value) => match self.station_type(station, None, now, give_up).await? {
+                    Err(fault) => round.fault(index, fault.to_string()),
+                    Ok(station_type) => {
+                        self.last = arrived.max(self.last.saturating_add(1));
+                        round.add_number(&station_type, station, indicator, value, self.last);
+                    }
+                },
+            },
+            Some(Target::Lines { database }) => {
+                let batch = round.batches.entry(database.into()).or_default();
+                let faults = (self.payloads.line_protocol)(&payload, arrived, batch);
+                round.lines.push((index, database.into()));
+                if !faults.is_empty() {
+                    round.fault(index, faults.join("; "));
+                }
+            }
+            Some(Target::Push) => match (self.payloads.push)(&payload) {
+                Err(fault) => round.fault(index, fault),
+                Ok(samples) => {
+                    for sample in samples {
+                        let told = sample.station_type.as_deref();
+                        let known = self.station_type(&sample.station, told, now, give_up);
+                        match known.await? {
+                            Err(fault) => round.fault(index, fault.to_string()),
+                            Ok(station_type) => round.add_sample(&station_type, sample, arrived),
+                        }
+                    }
+                }
+            },
+        }
+        Ok(())
+    }
+
+    async fn station_type(
+        &mut self,
+        station: &str,
+        told: Option<&str>,
+        now: Timestamp,
+        give_up: &CancellationToken,
+    ) -> Result<Known, GivenUp> {
+        let mut retry = Retry::new("stations of MQTT messages cannot be looked up", give_up);
+        loop {
+            let known = self.stations.station_type(station, told, &self.config, now);
+            match known.await {
+                Ok(known) => return Ok(known),
+                Err(problem) => retry.after(&problem.to_string()).await?,
+            }
+        }
+    }
+
+    /// Writes the batches; what they cannot take becomes a fault.
+    async fn write(&self, round: &mut Round, give_up: &CancellationToken) -> Result<(), GivenUp> {
+        for (database, batch) in std::mem::take(&mut round.batches) {
+            if batch.is_empty() {
+                continue;
+            }
+            match self.write_batch(&database, &batch, give_up).await? {
+                Ok(report) => {
+                    self.counters
+                        .points
+                        .fetch_add(report.written, Ordering::Relaxed);
+                    for refusal in report.refused {
+                        round.set_aside(
+                            &format!("{database}/{}/{}", refusal.measurement, refusal.field),
+                            format!(
+                                "field `{}` of measurement `{}` is of type {}, not {}",
+                                refusal.field, refusal.measurement, refusal.known, refusal.sent
+                            ),
+                            Vec::new(),
+                        );
+                    }
+                }
+                Err(problem) => {
+                    for (index, lines_of) in std::mem::take(&mut round.lines) {
+                        if lines_of == database {
+                            round.fault(index, problem.to_string());
+                        } else {
+                            round.lines.push((index, lines_of));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a batch, whenever that is possible.
+    async fn write_batch(
+        &self,
+        database: &str,
+        batch: &PointBatch,
+        give_up: &CancellationToken,
+    ) -> Result<Result<WriteReport, PointsError>, GivenUp> {
+        let mut retry = Retry::new("MQTT messages cannot be written", give_up);
+        loop {
+            match self.points.write(database, batch.clone()).await {
+                Err(PointsError::Unavailable { problem }) => retry.after(&problem).await?,
+                done => return Ok(done),
+            }
+        }
+    }
+
+    async fn set_aside(
+        &self,
+        round: &mut Round,
+        now: Timestamp,
+        give_up: &CancellationToken,
+    ) -> Result<(), GivenUp> {
+        for (index, fault) in &round.faults {
+            let message = &round.messages[*index];
+            round.quarantined.push(Quarantined {
+                station: None,
+                place: message.topic.to_string(),
+                reason: QuarantineReason::MalformedRecord,
+                detail: fault.clone(),
+                body: message.payload.to_vec(),
+            });
+        }
+        if round.quarantined.is_empty() {
+            return Ok(());
+        }
+        self.counters
+            .refused
+            .fetch_add(round.faults.len() as u64, Ordering::Relaxed);
+        let quarantined = std::mem::take(&mut round.quarantined);
+        let mut retry = Retry::new("MQTT messages cannot be set aside", give_up);
+        while let Err(problem) = self.aside.put(quarantined.clone(), now).await {
+            retry.after(&problem.to_string()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Round {
+    /// The first fault of a message holds.
+    fn fault(&mut self, index: usize, fault: String) {
+        self.faults.entry(index).or_insert(fault);
+    }
+
+    fn set_aside(&mut self, place: &str, detail: String, body: Vec<u8>) {
+        self.quarantined.push(Quarantined {
+            station: None,
+            place: place.to_owned(),
+            reason: QuarantineReason::MalformedRecord,
+            detail,
+            body,
+        });
+    }
+
+    fn add_number(
+        &mut self,
+        station_type: &str,
+        station: &str,
+        indicator: &str,
+        value: f64,
+        time: i64,
+    ) {
+        // No key of line protocol begins with the end of a line.
+        self.key.clear();
+        self.key.push(b'\n');
+        self.key.extend_from_slice(station.as_bytes());
+        let batch = self.batches.entry(DATABASE.into()).or_default();
+        let key = || Ok::<_, Infallible>(SeriesKey::new(station_type, [("station", station)]));
+        let Ok(series) = batch.add_series_text(&self.key, key);
+        let field = batch.add_field(indicator);
+        batch.push_field(field, &FieldValue::Float(value));
+        batch.end_point(series, time, 0);
+    }
+
+    fn add_sample(&mut self, station_type: &str, sample: PushedSample, arrived: i64) {
+        let instrument = sample.instrument.as_deref().unwrap_or_default();
+        // A tag without a value is no tag.
+        let tags = [
+            ("station", sample.station.as_str()),
+            ("meta_id", instrument),
+        ];
+        let key = SeriesKey::new(station_type, tags);
+        let values = sample.values.iter();
+        let values = values.map(|(name, value)| (name.as_str(), value.clone()));
+        let batch = self.batches.entry(DATABASE.into()).or_default();
+        batch.push(key, sample.time.unwrap_or(arrived), values);
+    }
+}
+
+/// Pauses between attempts of what must succeed before senders are answered.
+struct Retry<'a> {
+    what: &'static str,
+    give_up: &'a CancellationToken,
+    pause: Duration,
+}
+
+impl<'a> Retry<'a> {
+    fn new(what: &'static str, give_up: &'a CancellationToken) -> Self {
+        Self {
+            what,
+            give_up,
+            pause: RETRY.0,
+        }
+    }
+
+    /// Waits after a failure; an error when the time to give up has come.
+    async fn after(&mut self, problem: &str) -> Result<(), GivenUp> {
+        if self.pause == RETRY.0 {
+            error!(problem, "{}; their senders wait", self.what);
+        }
+        let waited = self.give_up.run_until_cancelled(sleep(self.pause)).await;
+        self.pause = (self.pause * 2).min(RETRY.1);
+        waited.ok_or(GivenUp)
+    }
+}

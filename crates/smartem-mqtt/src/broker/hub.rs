@@ -1,0 +1,274 @@
+//! What all connections of a broker share.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use rmqtt_codec::types::Publish;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::authority::Authority;
+use super::packet::{Retained, Wish};
+use super::router::Router;
+use super::session::{Message, Session, SessionKey};
+use super::session_log::SessionLog;
+use super::{BrokerCounts, BrokerSettings};
+use crate::incoming::Incoming;
+
+/// So many filters a session may have.
+const MAX_FILTERS: usize = 1_000;
+
+pub(super) struct Hub {
+    pub(super) settings: BrokerSettings,
+    pub(super) authority: Arc<dyn Authority>,
+    pub(super) sink: mpsc::Sender<Vec<Incoming>>,
+    pub(super) counters: Counters,
+    router: RwLock<Router>,
+    /// Spares publishers the router while nobody subscribes.
+    subscriptions: AtomicUsize,
+    sessions: Mutex<HashMap<SessionKey, Arc<Session>>>,
+    session_log: Option<Arc<SessionLog>>,
+}
+
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) connections: AtomicU64,
+    pub(super) turned_away: AtomicU64,
+    pub(super) logins_refused: AtomicU64,
+    pub(super) received: AtomicU64,
+    pub(super) forbidden: AtomicU64,
+    pub(super) faults: AtomicU64,
+    pub(super) undelivered: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn snapshot(&self) -> BrokerCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        BrokerCounts {
+            connections: read(&self.connections),
+            turned_away: read(&self.turned_away),
+            logins_refused: read(&self.logins_refused),
+            received: read(&self.received),
+            forbidden: read(&self.forbidden),
+            faults: read(&self.faults),
+            undelivered: read(&self.undelivered),
+        }
+    }
+}
+
+/// Adds to a counter.
+pub(super) fn count(counter: &AtomicU64, number: usize) {
+    counter.fetch_add(number as u64, Ordering::Relaxed);
+}
+
+/// There is no room for another session.
+pub(super) struct Full;
+
+impl Hub {
+    pub(super) fn new(
+        settings: BrokerSettings,
+        authority: Arc<dyn Authority>,
+        sink: mpsc::Sender<Vec<Incoming>>,
+    ) -> std::io::Result<Self> {
+        let mut sessions = HashMap::new();
+        let mut session_log = None;
+        if let Some(path) = &settings.session_file {
+            let (log, keys) = SessionLog::open(path)?;
+            for key in keys.into_iter().take(settings.max_sessions) {
+                let session = Session::from_before(key.clone(), settings.session_expiry);
+                sessions.insert(key, Arc::new(session));
+            }
+            session_log = Some(Arc::new(log));
+        }
+        Ok(Self {
+            settings,
+            authority,
+            sink,
+            counters: Counters::default(),
+            router: RwLock::default(),
+            subscriptions: AtomicUsize::new(0),
+            sessions: Mutex::new(sessions),
+            session_log,
+        })
+    }
+
+    /// Notes a session that is to outlive its connection, so that it outlives a restart too.
+    pub(super) async fn keep(&self, session: &Arc<Session>) -> std::io::Result<()> {
+        let Some(log) = self.session_log.clone() else {
+            return Ok(());
+        };
+        if !session.note() {
+            return Ok(());
+        }
+        let key = session.key.clone();
+        let noted = tokio::task::spawn_blocking(move || log.add(&key)).await;
+        noted.unwrap_or_else(|problem| Err(std::io::Error::other(problem)))
+    }
+
+    fn keep_no_more(&self, session: &Session) {
+        if let Some(log) = &self.session_log
+            && session.unnote()
+        {
+            log.remove(&session.key);
+        }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionKey, Arc<Session>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session of a client, and whether it was there before; an old one is forgotten where the
+    /// client wants a new one.
+    pub(super) fn session(
+        &self,
+        key: &SessionKey,
+        clean: bool,
+    ) -> Result<(Arc<Session>, bool), Full> {
+        let mut sessions = self.sessions();
+        if let Some(known) = sessions.get(key) {
+            if !clean && !known.is_expired(Instant::now()) {
+                return Ok((known.clone(), true));
+            }
+            let known = known.clone();
+            sessions.remove(key);
+            known.end();
+            self.forget(&known);
+        }
+        if sessions.len() >= self.settings.max_sessions {
+            // The client that has been away for the longest time makes room.
+            let oldest = sessions
+                .values()
+                .filter_map(|it| Some((it.away_since()?, it.clone())))
+                .min_by_key(|(since, _)| *since);
+            let (_, oldest) = oldest.ok_or(Full)?;
+            sessions.remove(&oldest.key);
+            self.forget(&oldest);
+        }
+        let session = Arc::new(Session::new(key.clone()));
+        sessions.insert(key.clone(), session.clone());
+        Ok((session, false))
+    }
+
+    /// Forgets sessions whose clients have been away for too long.
+    pub(super) fn expire(&self, now: Instant) {
+        let mut expired = Vec::new();
+        self.sessions().retain(|_, session| {
+            let keep = !session.is_expired(now);
+            if !keep {
+                expired.push(session.clone());
+            }
+            keep
+        });
+        for session in expired {
+            self.forget(&session);
+        }
+    }
+
+    /// Forgets a session, unless another has taken its place.
+    pub(super) fn remove(&self, session: &Arc<Session>) {
+        let mut sessions = self.sessions();
+        let known = sessions.get(&session.key);
+        if known.is_some_and(|known| Arc::ptr_eq(known, session)) {
+            sessions.remove(&session.key);
+        }
+        drop(sessions);
+        self.forget(session);
+    }
+
+    /// Forgets what a session without a place may still have noted, after another took its place.
+    pub(super) fn tidy(&self, session: &Arc<Session>) {
+        let known = self.sessions().get(&session.key).cloned();
+        if !known.is_some_and(|known| Arc::ptr_eq(&known, session)) {
+            self.forget(session);
+        }
+    }
+
+    fn forget(&self, session: &Arc<Session>) {
+        self.keep_no_more(session);
+        let filters = session.take_filters();
+        if filters.is_empty() {
+            return;
+        }
+        let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
+        for filter in &filters {
+            router.unsubscribe(filter, session);
+        }
+        self.subscriptions
+            .fetch_sub(filters.len(), Ordering::Relaxed);
+    }
+
+    /// Subscribes a session, which also gets the retained messages; `false`: it has too many
+    /// subscriptions.
+    pub(super) fn subscribe(
+        &self,
+        session: &Arc<Session>,
+        filter: &str,
+        wish: Wish,
+        id: Option<NonZeroU32>,
+    ) -> bool {
+        let Some(new) = session.add_filter(filter, MAX_FILTERS) else {
+            return false;
+        };
+        self.keep_no_more(session);
+        let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
+        router.subscribe(filter, session, wish, id);
+        if new {
+            self.subscriptions.fetch_add(1, Ordering::Relaxed);
+        }
+        let retained = match wish.retained {
+            Retained::Always => router.retained(filter, wish, id),
+            Retained::IfNew if new => router.retained(filter, wish, id),
+            Retained::IfNew | Retained::Never => Vec::new(),
+        };
+        drop(router);
+        for delivery in retained {
+            // The number of retained messages is limited already.
+            session.offer(delivery, usize::MAX);
+        }
+        true
+    }
+
+    /// How many subscriptions there are.
+    pub(super) fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Ordering::Relaxed)
+    }
+
+    /// Ends a subscription; whether there was one.
+    pub(super) fn unsubscribe(&self, session: &Arc<Session>, filter: &str) -> bool {
+        if !session.remove_filter(filter) {
+            return false;
+        }
+        let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
+        router.unsubscribe(filter, session);
+        self.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Hands a message to its subscribers, and keeps it where it is to be retained.
+    pub(super) fn route(&self, publish: &Publish, from: &Arc<Session>) {
+        if publish.retain {
+            let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
+            if !router.retain(publish, self.settings.max_retained) {
+                count(&self.counters.undelivered, 1);
+            }
+        }
+        if self.subscriptions.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let router = self.router.read().unwrap_or_else(PoisonError::into_inner);
+        let targets = router.targets(publish, from);
+        drop(router);
+        if targets.is_empty() {
+            return;
+        }
+        let message = Arc::new(Message::of(publish));
+        for target in targets {
+            let (session, delivery) = target.delivery(message.clone());
+            if !session.offer(delivery, self.settings.max_queued) {
+                count(&self.counters.undelivered, 1);
+            }
+        }
+    }
+}
