@@ -92,6 +92,17 @@ pub fn router_with(state: ServeState, others: Vec<ServicePart>) -> Router {
     assemble(parts(state, &requests, others), limits, requests)
 }
 
+/// Only `parts`, with what every server has: health, metrics and the landing document.
+pub fn collector_router(state: ServeState, mut parts: Vec<ServicePart>) -> Router {
+    let (limits, version) = (state.limits, state.viewer.version.clone());
+    let requests = HttpMetrics::default();
+    parts.push(health::part(state.clone()));
+    parts.push(metrics::part(state, requests.clone()));
+    let landing = landing::part(version, &parts);
+    parts.push(landing);
+    assemble(parts, limits, requests)
+}
+
 /// The parts that [`router_with`] sums.
 pub fn parts(
     state: ServeState,

@@ -64,6 +64,12 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Only the services, on an existing store
     Serve,
+    /// Only the collector, on an existing store: takes what stations push
+    #[command(
+        after_help = "Listens on `collect.listen` (127.0.0.1:8086) and for MQTT on `collect.mqtt.listen`.\n\
+        Examples:\n  smartem collect\n  smartem collect --listen 0.0.0.0:8086"
+    )]
+    Collect,
     /// Processes: run one once, list them, or see how they are doing
     #[command(subcommand)]
     Etl(Etl),

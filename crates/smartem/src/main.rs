@@ -4,6 +4,7 @@ mod backup;
 mod chains;
 mod cli;
 mod clock;
+mod collector;
 mod commands;
 mod config;
 mod output;

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::{load_config, open_migrated_store, serve, up};
 use crate::cli::{Demo, Global};
+use crate::collector::Collector;
 use crate::config::Config;
 use crate::platform::{self, Platform};
 use crate::{clock, output, signals};
@@ -30,6 +31,8 @@ pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode
     if let Some(folder) = &throw_away {
         folder.path().clone_into(&mut config.store.data_dir);
     }
+    // Whoever tries it out may push what he likes.
+    config.collect.auto_register = true;
     let stop = signals::stop_token()?;
     let listener = serve::listen(config.serve.listen).await?;
     let source = simulate(args, &stop).await?;
@@ -38,6 +41,7 @@ pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode
     let catalogue = platform::catalogue(config.definitions_dir().as_deref())?;
     let models = platform::demo_models(&catalogue, platform::DEMO_MODELS)?;
     let platform = Arc::new(Platform::with_models(config, models)?);
+    let collector = Collector::start(&platform, &store, clock::system(), false).await?;
     let state = platform.serve_state(store.clone(), clock::system(), true)?;
     output::line(format_args!(
         "a simulated city of {} stations; its last {} days are on their way into the store",
@@ -45,7 +49,7 @@ pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode
     ));
     serve::announce(&listener)?;
     let scheduler = up::schedule(&platform, &store, &stop)?;
-    serve::serve(listener, state, stop).await;
+    serve::serve_collecting(listener, state, collector, stop).await;
     scheduler.join().await;
     Ok(ExitCode::SUCCESS)
 }

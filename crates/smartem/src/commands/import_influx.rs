@@ -10,12 +10,14 @@ use smartem_collect::import::influx::{Copied, CopyError, Destination, Wanted, co
 use smartem_etl::Progress;
 use smartem_influxdb::{Measurement, Server};
 use smartem_points::PointBatch;
-use smartem_store::{Intake, Points, PointsError, PointsSettings, Store, StoreError};
+use smartem_store::{Intake, Points, PointsError, Store, StoreError};
 
 use super::influx::server;
 use super::{open_migrated_store, print_table};
 use crate::cli::ImportInflux;
+use crate::collector::points_settings;
 use crate::config::{Config, UsageError};
+use crate::platform::Platform;
 use crate::{clock, output, signals};
 
 /// The name under which it is kept how far the copying got.
@@ -121,7 +123,8 @@ fn with_cause<E: std::error::Error + Send + Sync + 'static>(error: CopyError<E>)
 
 async fn open(config: &Config, args: &ImportInflux, server: &Server) -> anyhow::Result<Into> {
     let store = open_migrated_store(config).await?;
-    let settings = PointsSettings::new(Vec::new(), clock::system());
+    let platform = Platform::new(config.clone())?;
+    let settings = points_settings(&platform, clock::system())?;
     let points = Points::open(&store, settings).await?;
     let database = args.into.as_ref().unwrap_or(&args.database).clone();
     points.create_database(&database).await?;

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod backup;
+mod collect;
 mod config;
 mod demo;
 mod device;
@@ -54,6 +55,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Up => up::run(&global).await,
             Command::Demo(args) => demo::run(&args, &global).await,
             Command::Serve => serve::run(&global).await,
+            Command::Collect => collect::run(&global).await,
             Command::Etl(args) => etl::run(&args, &global).await,
             Command::Simulate(Simulate::Whale(args)) => simulate::whale(args, &global).await,
             Command::Device(args) => device::run(&args, &global).await,

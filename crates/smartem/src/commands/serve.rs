@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use smartem_http::ServicePart;
 use smartem_serve::ServeState;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{load_config, open_store};
 use crate::cli::Global;
+use crate::collector::Collector;
 use crate::platform::Platform;
 use crate::{clock, output, signals};
 
@@ -42,8 +44,31 @@ pub(super) fn announce(listener: &TcpListener) -> anyhow::Result<()> {
 
 /// Serves until `stop`.
 pub(super) async fn serve(listener: TcpListener, state: ServeState, stop: CancellationToken) {
+    serve_with(listener, state, Vec::new(), stop).await;
+}
+
+/// Serves, together with other parts, until `stop`.
+async fn serve_with(
+    listener: TcpListener,
+    state: ServeState,
+    others: Vec<ServicePart>,
+    stop: CancellationToken,
+) {
     let readiness = state.readiness.clone();
-    let router = smartem_serve::router(state);
+    let router = smartem_serve::router_with(state, others);
     let shutdown = async move { stop.cancelled().await };
     smartem_http::serve(listener, router, readiness, shutdown).await;
+}
+
+/// Serves the services and the collector until `stop`, then ends the collector.
+pub(super) async fn serve_collecting(
+    listener: TcpListener,
+    mut state: ServeState,
+    mut collector: Collector,
+    stop: CancellationToken,
+) {
+    state.metrics = std::mem::take(&mut collector.metrics);
+    let parts = std::mem::take(&mut collector.parts);
+    serve_with(listener, state, parts, stop).await;
+    collector.close().await;
 }

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::{load_config, open_migrated_store, serve};
 use crate::cli::Global;
+use crate::collector::Collector;
 use crate::config::Config;
 use crate::platform::Platform;
 use crate::{clock, output, signals};
@@ -20,6 +21,7 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
     let platform = Arc::new(Platform::new(config)?);
     let listener = serve::listen(platform.config.serve.listen).await?;
     let stop = signals::stop_token()?;
+    let collector = Collector::start(&platform, &store, clock::system(), false).await?;
     let state = platform.serve_state(store.clone(), clock::system(), false)?;
     serve::announce(&listener)?;
     if no_source(&platform.config) {
@@ -28,7 +30,7 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
         );
     }
     let scheduler = schedule(&platform, &store, &stop)?;
-    serve::serve(listener, state, stop).await;
+    serve::serve_collecting(listener, state, collector, stop).await;
     scheduler.join().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use smartem_store::{DatabaseSettings, NameFrom, StationMapping, TypeFrom};
 
 use super::ConfigError;
+use super::mqtt::MqttConfig;
 
 /// The databases of receivers that know their stations themselves: measurement is the station type,
 /// the tag `station` the station.
@@ -30,6 +31,7 @@ pub(crate) struct CollectConfig {
     pub auto_register: bool,
     pub database: Vec<DatabaseConfig>,
     pub sensor_community: SensorCommunityConfig,
+    pub mqtt: MqttConfig,
 }
 
 impl Default for CollectConfig {
@@ -43,6 +45,7 @@ impl Default for CollectConfig {
             auto_register: false,
             database: Vec::new(),
             sensor_community: SensorCommunityConfig::default(),
+            mqtt: MqttConfig::default(),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod collect;
 mod layers;
+mod mqtt;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

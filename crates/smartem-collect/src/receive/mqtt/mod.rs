@@ -8,6 +8,7 @@ mod payload;
 mod receiver;
 mod stations;
 mod topics;
+mod usual;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use smartem_store::{Quarantined, StoreError};
 
 pub use receiver::{MqttCounts, MqttReceiver};
 pub use topics::{Target, Topics};
+pub use usual::Quarantine;
 
 /// The database of plain numbers and pushed objects.
 pub const DATABASE: &str = "mqtt";

@@ -1,0 +1,373 @@
+//! Wiring of the collector: points, the faces that receive them, MQTT, newest values.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use smartem_collect::receive::authority::StoreAuthority;
+use smartem_collect::receive::influxdb::{self, InfluxdbSettings, PointCounts, QuerySettings};
+use smartem_collect::receive::json::{self, PushConfig, PushReceiver};
+use smartem_collect::receive::mqtt::{self, MqttReceiver, Payloads, Quarantine, Target, Topics};
+use smartem_collect::receive::newest::NewestOfPoints;
+use smartem_collect::receive::sensor_community::{
+    self, SensorCommunityPush, SensorCommunityPushConfig,
+};
+use smartem_collect::receive::whale::{self, WhaleFaceConfig};
+use smartem_collect::receive::{first_admin_token, overview};
+use smartem_etl::Clock;
+use smartem_http::auth::{Authority, Credentials, Guard, GuardSettings, Principal, Right};
+use smartem_http::{Metric, MetricSource, ServicePart};
+use smartem_mqtt::{Broker, Incoming, Login, LoginRefused, Subscription};
+use smartem_store::{Points, PointsSettings, Store};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::ConfigError;
+use crate::output;
+use crate::platform::Platform;
+
+/// Pieces of messages that wait between broker and receiver.
+const INBOX: usize = 64;
+/// How long messages that were taken may wait for the store at the end.
+const GIVE_UP: Duration = Duration::from_secs(10);
+const MIB: usize = 1024 * 1024;
+
+/// A running collector.
+pub(crate) struct Collector {
+    points: Points,
+    /// Its routes.
+    pub(crate) parts: Vec<ServicePart>,
+    /// Its numbers.
+    pub(crate) metrics: Vec<MetricSource>,
+    mqtt: Option<Mqtt>,
+    newest: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+/// How the points of this configuration are kept.
+pub(crate) fn points_settings(
+    platform: &Platform,
+    clock: Clock,
+) -> Result<PointsSettings, ConfigError> {
+    let collect = &platform.config.collect;
+    let knows = |name: &str| platform.catalogue.knows(name);
+    let commit_every = Duration::try_from(collect.commit_every)
+        .ok()
+        .filter(|it| !it.is_zero());
+    let commit_every = commit_every.ok_or_else(|| {
+        ConfigError("`collect.commit_every` must be longer than nothing, such as \"5m\"".to_owned())
+    })?;
+    Ok(PointsSettings {
+        memory: collect.memory_mib.max(1) * MIB,
+        commit_every,
+        ..PointsSettings::new(collect.databases(knows)?, clock)
+    })
+}
+
+impl Collector {
+    /// Starts it. A broker that cannot listen ends it with `needs_mqtt`; else that is only told.
+    pub(crate) async fn start(
+        platform: &Platform,
+        store: &Store,
+        clock: Clock,
+        needs_mqtt: bool,
+    ) -> anyhow::Result<Self> {
+        let points = Points::open(store, points_settings(platform, clock.clone())?).await?;
+        let made = first_admin_token(store, store.dir(), clock()).await?;
+        if let Some(file) = made {
+            tell_token(&file);
+        }
+        let authority = Arc::new(StoreAuthority::new(store.clone(), clock.clone()));
+        let stop = CancellationToken::new();
+        let counts = PointCounts::default();
+        let parts = parts(platform, store, &points, authority.clone(), &clock, &counts);
+        let mut metrics = vec![overview::metrics(points.clone()), of_databases(counts)];
+        let mqtt = match start_mqtt(platform, store, &points, authority, &clock).await {
+            Ok(mqtt) => mqtt,
+            Err(error) if needs_mqtt => return Err(error),
+            Err(error) => {
+                warn!(error = %format!("{error:#}"), "no messages of MQTT are taken");
+                None
+            }
+        };
+        metrics.extend(mqtt.as_ref().map(Mqtt::metrics));
+        let newest = NewestOfPoints {
+            points: points.clone(),
+            store: store.clone(),
+            catalogue: platform.catalogue.clone(),
+            models: platform.models.clone(),
+            clock,
+        };
+        Ok(Self {
+            newest: tokio::spawn(newest.run(stop.clone())),
+            points,
+            parts,
+            metrics,
+            mqtt,
+            stop,
+        })
+    }
+
+    /// Ends it when nothing more is received: all points are committed.
+    pub(crate) async fn close(self) {
+        if let Some(mqtt) = self.mqtt {
+            mqtt.close().await;
+        }
+        self.stop.cancel();
+        if let Err(error) = self.newest.await {
+            error!(%error, "the keeper of newest values ended early");
+        }
+        // What cannot be committed now is in the log, and is taken up at the next start.
+        if let Err(error) = self.points.close().await {
+            error!(%error, "points are left in the log; they are committed at the next start");
+        }
+    }
+}
+
+fn tell_token(file: &PathBuf) {
+    output::line(format_args!(
+        "a token that may everything was made at this first start; it is in {}",
+        file.display()
+    ));
+}
+
+fn parts(
+    platform: &Platform,
+    store: &Store,
+    points: &Points,
+    authority: Arc<dyn Authority>,
+    clock: &Clock,
+    counts: &PointCounts,
+) -> Vec<ServicePart> {
+    let collect = &platform.config.collect;
+    let guard = Guard::new(authority, GuardSettings::default());
+    let body = collect.max_body_mib.max(1) * MIB;
+    let settings = InfluxdbSettings {
+        body_limit: body,
+        unpacked_limit: body.saturating_mul(4),
+        memory: body.saturating_mul(16),
+    };
+    let types = platform.catalogue.iter().map(|it| it.name.to_string());
+    let push = PushConfig {
+        auto_register: collect.auto_register,
+        ..PushConfig::default()
+    };
+    let shared = Arc::new(points.clone());
+    let receiver = PushReceiver::new(json::DATABASE, push, types.collect(), store, shared.clone());
+    vec![
+        influxdb::part(
+            shared.clone(),
+            guard.clone(),
+            clock.clone(),
+            settings,
+            counts.clone(),
+        ),
+        influxdb::query_part(
+            shared.clone(),
+            guard.clone(),
+            clock.clone(),
+            QuerySettings::default(),
+        ),
+        json::part(receiver, guard.clone(), clock.clone()),
+        sensor_community::part(SensorCommunityPush {
+            config: SensorCommunityPushConfig {
+                allow_unauthenticated: collect.allow_unauthenticated,
+                auto_register: collect.auto_register,
+                sensors: collect.sensor_community.sensors.clone(),
+                station_type: collect.sensor_community.station_type.clone(),
+            },
+            store: store.clone(),
+            databases: shared,
+            guard,
+            clock: clock.clone(),
+        }),
+        whale::part(store.clone(), WhaleFaceConfig::default(), clock.clone()),
+        overview::part(points.clone()),
+    ]
+}
+
+/// What came to each database.
+fn of_databases(counts: PointCounts) -> MetricSource {
+    Arc::new(move || {
+        let all = counts.all();
+        let family = |name, help, of: fn(&influxdb::DatabaseCounts) -> u64| Metric {
+            name,
+            help,
+            is_counter: true,
+            samples: all
+                .iter()
+                .map(|(database, counts)| {
+                    (vec![("database", database.to_string())], of(counts) as f64)
+                })
+                .collect(),
+        };
+        vec![
+            family(
+                "smartem_line_protocol_points_total",
+                "Points that came as line protocol and were written.",
+                |it| it.written,
+            ),
+            family(
+                "smartem_line_protocol_faulty_lines_total",
+                "Lines that could not be read.",
+                |it| it.faulty,
+            ),
+            family(
+                "smartem_line_protocol_refused_points_total",
+                "Points that came as line protocol and were refused.",
+                |it| it.refused,
+            ),
+        ]
+    })
+}
+
+/// Messages on their way into points.
+struct Mqtt {
+    from: From,
+    receiver: JoinHandle<()>,
+    counts: Arc<dyn Fn() -> mqtt::MqttCounts + Send + Sync>,
+    give_up: CancellationToken,
+}
+
+enum From {
+    Broker(Broker),
+    Subscription(Subscription),
+}
+
+async fn start_mqtt(
+    platform: &Platform,
+    store: &Store,
+    points: &Points,
+    authority: Arc<dyn Authority>,
+    clock: &Clock,
+) -> anyhow::Result<Option<Mqtt>> {
+    let collect = &platform.config.collect;
+    let config = &collect.mqtt;
+    if !config.enabled {
+        return Ok(None);
+    }
+    let topics = Topics::new(&config.prefix);
+    let receiver = MqttReceiver::new(
+        mqtt::MqttConfig {
+            topics: topics.clone(),
+            station_type: config.station_type.clone(),
+            auto_register: collect.auto_register,
+            project: config.project.clone(),
+            ..mqtt::MqttConfig::default()
+        },
+        points.clone(),
+        store.clone(),
+        Payloads::usual(),
+        Arc::new(Quarantine::new(store.clone())),
+        clock.clone(),
+    );
+    let counts = Arc::new(receiver.counts());
+    let give_up = CancellationToken::new();
+    let (sink, inbox) = mpsc::channel::<Vec<Incoming>>(INBOX);
+    let from = if config.broker.is_empty() {
+        let settings = config.broker_settings(store.dir())?;
+        let doorkeeper = Doorkeeper {
+            authority,
+            points: points.clone(),
+            topics,
+            known: Mutex::default(),
+        };
+        let broker = Broker::start(settings, Arc::new(doorkeeper), sink).await?;
+        for address in broker.address().into_iter().chain(broker.tls_address()) {
+            info!(%address, "the MQTT broker listens");
+        }
+        From::Broker(broker)
+    } else {
+        let settings = config.subscription_settings()?;
+        From::Subscription(Subscription::start(settings, sink).context("subscribing with MQTT")?)
+    };
+    Ok(Some(Mqtt {
+        from,
+        receiver: tokio::spawn(receiver.run(inbox, give_up.clone())),
+        counts,
+        give_up,
+    }))
+}
+
+impl Mqtt {
+    fn metrics(&self) -> MetricSource {
+        let counts = self.counts.clone();
+        Arc::new(move || {
+            let now = counts();
+            vec![
+                Metric::counter(
+                    "smartem_mqtt_points_total",
+                    "Points that came as messages of MQTT and were written.",
+                    now.points as f64,
+                ),
+                Metric::counter(
+                    "smartem_mqtt_refused_total",
+                    "Messages of MQTT that were quarantined.",
+                    now.refused as f64,
+                ),
+            ]
+        })
+    }
+
+    async fn close(self) {
+        match self.from {
+            From::Broker(broker) => broker.stop().await,
+            From::Subscription(subscription) => subscription.stop().await,
+        }
+        let give_up = self.give_up.clone();
+        let waited = tokio::time::timeout(GIVE_UP, self.receiver);
+        if waited.await.is_err() {
+            give_up.cancel();
+        }
+    }
+}
+
+/// Says to the broker who may do what, by the tokens.
+struct Doorkeeper {
+    authority: Arc<dyn Authority>,
+    points: Points,
+    topics: Topics,
+    /// Principals by name, as they were when they connected.
+    known: Mutex<HashMap<Arc<str>, Principal>>,
+}
+
+#[async_trait]
+impl smartem_mqtt::Authority for Doorkeeper {
+    async fn connect(&self, login: Login<'_>) -> Result<Arc<str>, LoginRefused> {
+        let password = login.password.and_then(|it| std::str::from_utf8(it).ok());
+        let password = password.ok_or(LoginRefused::BadCredentials)?;
+        let credentials = Credentials::new(login.user.map(ToOwned::to_owned), password);
+        let identified = self.authority.identify(&credentials).await;
+        let principal = identified
+            .map_err(|_| LoginRefused::Unavailable)?
+            .ok_or(LoginRefused::BadCredentials)?;
+        let name = principal.name.clone();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(name.clone(), principal);
+        Ok(name)
+    }
+
+    /// A token of a project may write to the databases of the project only: whose a station is,
+    /// is not known here.
+    fn may_publish(&self, user: &str, topic: &str) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(principal) = known.get(user) else {
+            return false;
+        };
+        let project = match self.topics.target(topic) {
+            Some(Target::Lines { database }) => self.points.project_of(database),
+            _ => None,
+        };
+        principal.may(Right::Write, project.as_deref())
+    }
+
+    fn may_subscribe(&self, user: &str, _filter: &str) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains_key(user)
+    }
+}
