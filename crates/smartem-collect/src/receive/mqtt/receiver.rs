@@ -22,6 +22,8 @@ const NOT_OURS: &str = "the topic is none of <prefix>/<station>/<indicator>, \
                         <prefix>/influx/<database> and <prefix>/push";
 /// So many pieces of the channel are taken at a time.
 const PIECES: usize = 256;
+/// So far at most the times of numbers run ahead of the clock, in nanoseconds.
+const AHEAD: i64 = 1_000_000_000;
 /// The shortest and the longest pause before something that failed is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -189,7 +191,7 @@ impl MqttReceiver {
                 Ok(value) => match self.station_type(station, None, now, give_up).await? {
                     Err(fault) => round.fault(index, fault.to_string()),
                     Ok(station_type) => {
-                        self.last = arrived.max(self.last.saturating_add(1));
+                        self.last = next_time(self.last, arrived);
                         round.add_number(&station_type, station, indicator, value, self.last);
                     }
                 },
@@ -210,7 +212,7 @@ impl MqttReceiver {
                         let known = self.station_type(&sample.station, told, now, give_up);
                         match known.await? {
                             Err(fault) => round.fault(index, fault.to_string()),
-                            Ok(station_type) => round.add_sample(&station_type, sample, arrived),
+                            Ok(station_type) => round.add_sample(&station_type, &sample, arrived),
                         }
                     }
                 }
@@ -355,7 +357,7 @@ impl Round {
         batch.end_point(series, time, 0);
     }
 
-    fn add_sample(&mut self, station_type: &str, sample: PushedSample, arrived: i64) {
+    fn add_sample(&mut self, station_type: &str, sample: &PushedSample, arrived: i64) {
         let instrument = sample.instrument.as_deref().unwrap_or_default();
         // A tag without a value is no tag.
         let tags = [
@@ -367,6 +369,17 @@ impl Round {
         let values = values.map(|(name, value)| (name.as_str(), value.clone()));
         let batch = self.batches.entry(DATABASE.into()).or_default();
         batch.push(key, sample.time.unwrap_or(arrived), values);
+    }
+}
+
+/// The time of a number that arrived now, later than the one before; after a clock that was set back
+/// it begins anew.
+fn next_time(last: i64, arrived: i64) -> i64 {
+    let ahead = last.saturating_sub(arrived);
+    if (0..AHEAD).contains(&ahead) {
+        last.saturating_add(1)
+    } else {
+        arrived
     }
 }
 
@@ -394,5 +407,21 @@ impl<'a> Retry<'a> {
         let waited = self.give_up.run_until_cancelled(sleep(self.pause)).await;
         self.pause = (self.pause * 2).min(RETRY.1);
         waited.ok_or(GivenUp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_one_instant_have_times_of_their_own_whatever_the_clock_does() {
+        let (now, year) = (1_800_000_000_000_000_000, 31_536_000_000_000_000);
+        assert_eq!(next_time(i64::MIN, now), now);
+        assert_eq!(next_time(now, now), now + 1);
+        assert_eq!(next_time(now + 5, now), now + 6);
+        assert_eq!(next_time(now, now + 9), now + 9);
+        // The clock was a year ahead and is right again.
+        assert_eq!(next_time(now + year, now), now);
     }
 }
