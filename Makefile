@@ -46,6 +46,7 @@ test: lint test-web test-rust test-browser ## Lint and run all tests
 .PHONY: test-rust
 test-rust: web ## Tests of the crates: unit, golden, property, black box
 	@scripts/need.sh cargo cc influxd
+	@scripts/object-storage.sh
 	$(CARGO) test --workspace --locked
 
 .PHONY: test-web
@@ -89,6 +90,11 @@ soak: web ## The same with 200 seeds, and a backlog with a budget of 30 s (hours
 	KILL_TEST_SEEDS=50 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
 	BACKLOG_BUDGET_S=30 $(CARGO) test --locked -p smartem --test it backlog -- --nocapture
 	FAULT_TEST_SEEDS=200 $(CARGO) test --locked -p smartem --test it faults -- --nocapture
+
+.PHONY: fuzz
+fuzz: ## Look for bytes that line protocol stumbles over, 10 minutes (nightly Rust and cargo-fuzz)
+	@scripts/need.sh cargo cc cargo-fuzz
+	$(CARGO) +nightly fuzz run line_protocol -- -max_total_time=600 -max_len=4096
 
 .PHONY: clean
 clean: ## Remove what was built

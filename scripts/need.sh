@@ -11,6 +11,7 @@ for tool in "$@"; do
     chromium) command -v "${CHROMIUM:-chromium}" >/dev/null || missing_packages+=(chromium) ;;
     influxd) command -v influxd >/dev/null || missing_packages+=(influxdb) ;;
     cargo) command -v cargo >/dev/null || missing_by_hand+=("a Rust toolchain (cargo), 1.89 or later") ;;
+    cargo-fuzz) command -v cargo-fuzz >/dev/null || missing_by_hand+=("cargo-fuzz, with nightly Rust (rustup toolchain install nightly; cargo install cargo-fuzz)") ;;
     node) { command -v node && command -v npm; } >/dev/null || missing_by_hand+=("Node.js 20 or later with npm") ;;
     *) echo "need.sh: no rule for '$tool'" >&2; exit 64 ;;
   esac

@@ -33,6 +33,6 @@ pub use newest::NewestValues;
 pub use process::{
     Clock, Counters, ExitCode, Outcome, Process, ProcessError, Run, RunReport, run_once,
 };
-pub use progress::terminal;
+pub use progress::{Progress, terminal};
 pub use refiner::{Refiner, RefinerSettings, growing};
 pub use schedule::{Schedule, ScheduleError, Scheduler};

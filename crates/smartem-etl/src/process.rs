@@ -111,6 +111,14 @@ pub enum ProcessError {
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the process does itself failed.
+    #[error("{problem}")]
+    Failed {
+        /// Why, with the remedy.
+        problem: String,
+        /// What would help.
+        exit_code: ExitCode,
+    },
     /// A task of the run ended unexpectedly.
     #[error("a task of the run ended unexpectedly")]
     Task(#[from] tokio::task::JoinError),
@@ -121,6 +129,7 @@ impl ProcessError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Store(error) => error.into(),
+            Self::Failed { exit_code, .. } => *exit_code,
             Self::Task(_) => ExitCode::TryAgain,
         }
     }

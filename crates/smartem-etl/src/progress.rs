@@ -15,7 +15,7 @@ pub fn terminal() -> &'static MultiProgress {
 /// How far a run is: done and known, and what it counted.
 ///
 /// Drawn on standard error when that is a terminal, and nowhere else.
-pub(crate) struct Progress(ProgressBar);
+pub struct Progress(ProgressBar);
 
 /// While the work is not known.
 const SPINNER: &str = "{prefix} {spinner} {wide_msg} {elapsed}";
@@ -24,33 +24,45 @@ const SPINNER: &str = "{prefix} {spinner} {wide_msg} {elapsed}";
 const BAR: &str = "{prefix} {bar:24} {human_pos}/{human_len} {wide_msg} {elapsed}";
 
 impl Progress {
-    pub(crate) fn hidden() -> Self {
+    /// One that is never drawn.
+    pub fn hidden() -> Self {
         Self(ProgressBar::hidden())
     }
 
-    pub(crate) fn shown(process: &str) -> Self {
+    /// The bar of what is called `process`.
+    pub fn shown(process: &str) -> Self {
         let bar = terminal().add(ProgressBar::new_spinner().with_style(style(SPINNER)));
         bar.set_prefix(process.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
 
+    /// Says how much more there is to do.
+    pub fn add_goal(&self, more: u64) {
+        if self.0.length().is_none() {
+            self.0.set_style(style(BAR));
+        }
+        self.0.set_length(self.0.length().unwrap_or(0) + more);
+    }
+
     /// Says how much there is to do.
-    pub(crate) fn set_goal(&self, goal: u64) {
+    pub fn set_goal(&self, goal: u64) {
         self.0.set_style(style(BAR));
         self.0.set_length(goal);
     }
 
     /// Adds to what is done.
-    pub(crate) fn advance(&self, by: u64) {
+    pub fn advance(&self, by: u64) {
         self.0.inc(by);
     }
 
-    pub(crate) fn tell(&self, what: String) {
+    /// Says something beside the bar.
+    pub fn tell(&self, what: String) {
         self.0.set_message(what);
     }
 
-    pub(crate) fn finish(&self) {
+    /// Takes the bar away.
+    pub fn finish(&self) {
         self.0.finish_and_clear();
     }
 }

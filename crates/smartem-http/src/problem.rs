@@ -18,6 +18,8 @@ pub enum Kind {
     InvalidParameter,
     /// A parameter that the resource does not have.
     UnknownParameter,
+    /// The body of the request is not what is taken here.
+    InvalidBody,
     /// Nobody is known by the credentials of the request, or it has none.
     Unauthorized,
     /// Who sends the request may not do this.
@@ -52,6 +54,11 @@ impl Kind {
                 StatusCode::BAD_REQUEST,
                 "urn:smartem:problem:unknown-parameter",
                 "There is no such parameter",
+            ),
+            Self::InvalidBody => (
+                StatusCode::BAD_REQUEST,
+                "urn:smartem:problem:invalid-body",
+                "The body cannot be used",
             ),
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,

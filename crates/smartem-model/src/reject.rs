@@ -79,6 +79,8 @@ reasons! {
         NoLocation = "no_location",
         /// The other side of an output refused it for good.
         RefusedByOutput = "refused_by_output",
+        /// Pushed by a station that nobody has made known.
+        UnknownStation = "unknown_station",
     }
 }
 

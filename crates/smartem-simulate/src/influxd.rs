@@ -35,6 +35,7 @@ pub struct Influxd {
     process: Child,
     folder: PathBuf,
     address: SocketAddr,
+    rpc: SocketAddr,
     admin: Option<(&'static str, &'static str)>,
 }
 
@@ -112,6 +113,7 @@ impl Influxd {
             process,
             folder,
             address: http,
+            rpc,
             admin: None,
         };
         influxd.wait_until_ready()?;
@@ -144,6 +146,11 @@ impl Influxd {
     /// The base address.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it takes backups.
+    pub fn rpc(&self) -> SocketAddr {
+        self.rpc
     }
 
     /// Runs a statement as the administrator; the JSON of its results.

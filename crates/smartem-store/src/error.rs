@@ -214,6 +214,15 @@ pub enum StoreError {
         /// Which.
         station: StationId,
     },
+    /// A token of this name that is not revoked.
+    #[error(
+        "adding a token: there is a token `{name}`; choose another name, or revoke it first with \
+         `smartem token revoke {name}`"
+    )]
+    TokenExists {
+        /// Its name.
+        name: String,
+    },
     /// The program is going down.
     #[error("{action} was interrupted")]
     Interrupted {

@@ -5,8 +5,10 @@
 //! - [`StationWork`], [`CommitRefined`]: what the refiner takes out and gives back
 //! - [`Changes`]: what chains over the store read, in the order of change
 //! - [`StationView`], [`ObservationQuery`], [`Page`]: what services read
+//! - [`StoreContents`]: what a copy of the store holds, for backups
 //! - [`Points`]: what stations push, in a log first, then in blocks
 //! - [`QuarantineEntry`], [`RunRow`], [`Backlog`]: what an operator looks at
+//! - [`TokenRow`], [`SecretHash`]: who may write
 //!
 //! Each method that writes is one transaction: it happens whole or not at all, also when the
 //! process is killed. What the refined tables hold in the end depends on the raw records only,
@@ -17,6 +19,7 @@
 mod admin;
 mod changes;
 mod codec;
+mod contents;
 mod error;
 mod intake;
 mod lock;
@@ -24,6 +27,7 @@ mod points;
 mod query;
 mod sqlite;
 mod store;
+mod token;
 mod track;
 mod work;
 
@@ -33,6 +37,7 @@ pub use admin::{
 };
 pub use changes::{ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf};
 pub use codec::{CodecError, decode_record, decode_record_for, encode_record};
+pub use contents::StoreContents;
 pub use error::StoreError;
 pub use intake::{
     Declared, IMPORT_NETWORK, Intake, IntakeReport, LastIntake, LastItem, LastReport, Quarantined,
@@ -49,6 +54,7 @@ pub use query::{
 };
 pub(crate) use sqlite::{StationHourKey, StoredPoints};
 pub use store::{Access, Store};
+pub use token::{HashError, NewToken, Secret, SecretHash, TokenRow};
 pub use track::DEFAULT_MOVE_M;
 pub use work::{
     Columns, CommitRefined, CommitReport, Growing, ReadsKey, RefinedHour, Selection, SnapshotFacts,

@@ -14,6 +14,12 @@ pub struct ProcessLock {
 }
 
 impl ProcessLock {
+    /// Locks `name` among the processes that use the folder `dir`, where there may be no store yet;
+    /// `None` when another has it.
+    pub fn of_dir(dir: &Path, name: &str) -> Result<Option<Self>, StoreError> {
+        Self::take(dir, name)
+    }
+
     /// Locks `name` among the processes that use the store in `dir`; `None` when another has it.
     pub(crate) fn take(dir: &Path, name: &str) -> Result<Option<Self>, StoreError> {
         let (file, path) = open(dir, name)?;

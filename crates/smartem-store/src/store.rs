@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,13 +8,14 @@ use serde_json::Value;
 use smartem_model::raw::RawRecord;
 use smartem_model::{Hour, StationId};
 
-use crate::sqlite::{Sqlite, blocking};
+use crate::sqlite::{Sqlite, blocking, snapshot};
 use crate::{
     Backlog, ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf, CheckReport, Columns,
     CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, Intake, IntakeReport,
-    LastIntake, LastReport, Migration, ObservationQuery, Page, ProcessLock, Progress,
+    LastIntake, LastReport, Migration, NewToken, ObservationQuery, Page, ProcessLock, Progress,
     QuarantineEntry, QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts,
     StationDeclaration, StationHour, StationLocation, StationView, StationWork, StoreError,
+    TokenRow,
 };
 
 /// How a store is opened.
@@ -356,8 +358,70 @@ impl Store {
         self.backend.quarantine_drop(id).await
     }
 
+    /// The end of the newest run of each process that counted something under `counter`.
+    pub async fn last_runs_that_counted(
+        &self,
+        counter: &str,
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        self.backend
+            .last_runs_that_counted(counter.to_owned())
+            .await
+    }
+
+    /// Copies the database into the new file `to`, as it is at one moment, while others write.
+    ///
+    /// `copied` is told how many bytes of how many are copied, and may break off; then the answer is
+    /// `false` and the file is to be thrown away. Little of it is in memory. The copy is not synced to disk.
+    pub async fn snapshot(
+        &self,
+        to: &Path,
+        copied: impl FnMut(u64, u64) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        self.backend.snapshot(to.to_owned(), copied).await
+    }
+
+    /// Whether some process has the store in the folder `dir` open.
+    pub async fn in_use(dir: &Path) -> Result<bool, StoreError> {
+        let dir = dir.to_owned();
+        blocking("looking who uses the store", move || snapshot::in_use(&dir)).await
+    }
+
+    /// The name of the database file in the folder of a store.
+    pub const FILE_NAME: &str = crate::sqlite::FILE_NAME;
+
+    /// The version of the schema that this program writes.
+    pub fn schema_known() -> u32 {
+        crate::sqlite::needed()
+    }
+
     /// Reads everything and compares it with its sums.
     pub async fn check(&self) -> Result<CheckReport, StoreError> {
         self.backend.check().await
+    }
+}
+
+/// Who may write.
+impl Store {
+    /// Adds a token.
+    ///
+    /// # Errors
+    /// [`StoreError::TokenExists`] when one that is not revoked has the name.
+    pub async fn add_token(&self, token: NewToken) -> Result<(), StoreError> {
+        self.backend.add_token(token).await
+    }
+
+    /// All tokens by name, also those that are revoked or have expired.
+    pub async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        self.backend.tokens().await
+    }
+
+    /// Ends the validity of a token; whether there was one of this name that was not revoked.
+    pub async fn revoke_token(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
+        self.backend.revoke_token(name.to_owned(), now).await
+    }
+
+    /// Notes when tokens were used, by id.
+    pub async fn note_token_use(&self, used: Vec<(i64, Timestamp)>) -> Result<(), StoreError> {
+        self.backend.note_token_use(used).await
     }
 }

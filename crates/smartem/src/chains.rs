@@ -29,11 +29,13 @@ pub(crate) fn registry() -> Registry {
         .input(smartem_collect::harvest::whale::kind())
         .input(smartem_collect::harvest::sensor_community::kind())
         .input(smartem_collect::harvest::csv::kind())
+        .input(crate::backup::input_kind())
         .input(smartem_etl::stored::raw_kind())
         .input(smartem_etl::stored::observations_kind())
         .filter(smartem_etl::extract::kind())
         .filter(smartem_etl::select::kind())
         .output(smartem_publish::influxdb::kind())
+        .output(crate::backup::output_kind())
 }
 
 /// Builds the process of this declaration.
@@ -81,6 +83,9 @@ pub(crate) fn build(
             catalogue,
             models,
         )));
+    }
+    if let Some(process) = crate::backup::process(&platform.config, name, process)? {
+        return Ok(process);
     }
     let store = StoreOutputs {
         raw: process.output.iter().any(|output| output == RAW),

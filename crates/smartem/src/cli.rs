@@ -1,13 +1,20 @@
 //! The command line as a table; nothing is opened or connected here.
 
+mod backup;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use smartem_model::{Hour, StationId, parse_timestamp};
+
+pub(crate) use backup::{
+    ImportInflux, Influx, InfluxBackup, InfluxProgram, InfluxRestore, InfluxServer, InfluxSource,
+    InfluxVerify, KeepArgs, StoreBackup, StoreImport, StoreRestore,
+};
 
 /// The Smart Emission Data Platform: raw values of air-quality, noise and weather stations in,
 /// validated and calibrated open data out.
@@ -75,9 +82,15 @@ pub(crate) enum Command {
     /// The store
     #[command(subcommand)]
     Store(Store),
+    /// Backups of a real InfluxDB 1.x
+    #[command(subcommand)]
+    Influx(Box<Influx>),
     /// What could not be understood
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// Tokens: who may write
+    #[command(subcommand)]
+    Token(Token),
     /// The effective configuration
     #[command(subcommand)]
     Config(Config),
@@ -245,6 +258,23 @@ pub(crate) enum Store {
     Migrate,
     /// Checks the store for damage
     Check,
+    /// Backs the store up while it is used; only what is new is sent
+    #[command(
+        after_help = "Exit status: 0 made, 75 the place was not reached or it was stopped, 65 damage, 78 no place.\n\
+        Keys of object storages come from AWS_... and AZURE_... in the environment, or with _FILE from files.\n\
+        Examples:\n  smartem store backup --to /backup/smartem\n  smartem store backup --to s3://bucket/smartem --verify"
+    )]
+    Backup(StoreBackup),
+    /// Puts a backup back: checked beside, then renamed into place
+    #[command(
+        after_help = "Exit status: 0 restored, 65 the backup is damaged, 75 not reached, 1 refused; then nothing was changed.\n\
+        Examples:\n  smartem store restore --from /backup/smartem --list\n  \
+        smartem store restore --from s3://bucket/smartem --to /data/smartem --as-of 2026-11-27"
+    )]
+    Restore(StoreRestore),
+    /// Copies points into the store from elsewhere
+    #[command(subcommand)]
+    Import(Box<StoreImport>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -265,6 +295,85 @@ pub(crate) enum Quarantine {
         /// Number of the entry
         id: i64,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Makes a token and prints its secret, once
+    #[command(
+        after_help = "Examples:\n  smartem token add roof-stations --right write --project nijmegen\n  \
+        smartem token add visitor --right write --expires 90d\n  \
+        smartem token add old-firmware --right write --secret-file password.txt"
+    )]
+    Add(TokenAdd),
+    /// The tokens, without their secrets
+    List {
+        /// Also those that were revoked
+        #[arg(long)]
+        all: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ends the validity of a token; running processes know within seconds
+    Revoke {
+        /// Name of the token
+        name: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TokenAdd {
+    /// Name of the token, and user name where a client wants one: letters, digits, `.`, `_`, `-`, `@`
+    #[arg(value_parser = token_name)]
+    pub name: String,
+    /// What it may do; give it again for another right
+    #[arg(long, required = true, value_name = "RIGHT", value_parser = ["write", "admin"])]
+    pub right: Vec<String>,
+    /// The only project in which it may [default: all]
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Option<String>,
+    /// When it ends: a time from now such as 90d or 12h, RFC 3339, or a date (UTC) [default: never]
+    #[arg(long, value_name = "WHEN", value_parser = expiry)]
+    pub expires: Option<Expiry>,
+    /// File with a password to be used instead of a secret made here, for firmware that has a fixed one
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// When a token ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expiry {
+    At(Timestamp),
+    In(SignedDuration),
+}
+
+fn expiry(text: &str) -> Result<Expiry, String> {
+    if let Ok(at) = time(text) {
+        return Ok(Expiry::At(at));
+    }
+    let span = text.parse::<Span>().ok();
+    let duration = span.and_then(|span| {
+        let duration = span.to_duration(SpanRelativeTo::days_are_24_hours());
+        duration.ok().filter(|duration| duration.is_positive())
+    });
+    duration.map(Expiry::In).ok_or_else(|| {
+        "neither a time from now nor a time; write for example 90d, 12h or 2027-01-31".to_owned()
+    })
+}
+
+fn token_name(text: &str) -> Result<String, String> {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(is_good) {
+        return Ok(text.to_owned());
+    }
+    Err("a name has 1 to 64 letters, digits, `.`, `_`, `-` or `@`".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

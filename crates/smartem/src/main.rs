@@ -1,5 +1,6 @@
 //! `smartem`: the whole platform in one program. See `smartem --help`.
 
+mod backup;
 mod chains;
 mod cli;
 mod clock;

@@ -16,7 +16,7 @@ pub(crate) struct Part {
 }
 
 /// Parts that are wired into the store and the refiner.
-const BUILT_IN: [(&str, About); 5] = [
+const BUILT_IN: [(&str, About); 7] = [
     (
         "input",
         About {
@@ -102,6 +102,40 @@ output = ["store.raw", "store.last"]
 input = "store.raw"
 filter = ["refine"]
 output = ["store.observations"]
+"#,
+        },
+    ),
+    (
+        "input",
+        About {
+            name: "store",
+            summary: "The whole store, to be backed up.",
+            text: "Only for the output `backup`.",
+            checkpoint: "None.",
+            example: r#"
+[process.backup]
+input = "store"
+output = ["backup"]
+[process.backup.backup]
+to = "/backup/smartem"
+"#,
+        },
+    ),
+    (
+        "output",
+        About {
+            name: "verify",
+            summary: "Reads a backup back, checks it as a restore does, and notes that beside it.",
+            text: "Only for the input `backup`. The backup is restored into a scratch folder: every piece and every \
+                file is compared with its sum, rows of every table and times with the manifest, every raw \
+                record with its sum; then the scratch folder is dropped. Only backups older than a \
+                verified one are forgotten. The process rests while no place is configured.",
+            checkpoint: "A note beside the backup that it was verified.",
+            example: r#"
+[process.backup-verify]
+input = "backup"
+output = ["verify"]
+schedule = "37 3 * * 0"
 "#,
         },
     ),

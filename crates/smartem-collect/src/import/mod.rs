@@ -1,8 +1,10 @@
-//! What a person brings in by command: station files and files of raw records.
+//! What a person brings in by command: station files, files of raw records, and a whole InfluxDB.
 //!
+//! - [`influx`]: measurements of a running InfluxDB, as points
 //! - [`stations`]: a TOML file that lists stations with what their records do not say
 //! - [`records`]: JSON files of raw records, read as a harvester reads those of a remote source
 
+pub mod influx;
 pub mod records;
 pub mod stations;
 

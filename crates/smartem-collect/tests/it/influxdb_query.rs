@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use smartem_collect::receive::influxdb::{Queried, QuerySettings, WriteError, query_part};
+use smartem_collect::receive::influxdb::{Queried, QuerySettings, query_part};
 use smartem_http::auth::{Authority, Credentials, Guard, GuardSettings, Principal, Right};
 use smartem_http::{HttpMetrics, Limits, Problem, Readiness, assemble, serve};
 use smartem_points::line_protocol::{Dialect, read};
 use smartem_points::{MemoryPoints, PointBatch, PointSource, Precision};
 use smartem_simulate::influxd::Influxd;
+use smartem_store::PointsError;
 use tokio::net::TcpListener;
 
 const LINES: &str = "air,box=1 no2=1.5,pm=3i 1585425600000000000\n\
@@ -29,7 +30,7 @@ impl Queried for Memory {
         &self.points
     }
 
-    async fn create_database(&self, name: &str) -> Result<(), WriteError> {
+    async fn create_database(&self, name: &str) -> Result<(), PointsError> {
         self.made.lock().unwrap().push(name.to_owned());
         Ok(())
     }

@@ -10,14 +10,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderValue};
-use smartem_collect::receive::influxdb::{
-    DatabaseCounts, Databases, InfluxdbSettings, PointCounts, Refusal, WriteError, WriteReport,
-    part,
-};
+use smartem_collect::receive::PointSink;
+use smartem_collect::receive::influxdb::{DatabaseCounts, InfluxdbSettings, PointCounts, part};
 use smartem_http::auth::{Authority, Credentials, Guard, GuardSettings, Principal, Right};
 use smartem_http::{HttpMetrics, Limits, Problem, Readiness, assemble, serve};
-use smartem_points::{MemoryPoints, PointBatch, PointSource as _};
+use smartem_points::{FieldValue, MemoryPoints, PointBatch, PointSource as _};
 use smartem_simulate::influxd::{ADMIN, Influxd, InfluxdError};
+use smartem_store::{Access, Points, PointsError, PointsSettings, Refusal, Store, WriteReport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -37,16 +36,16 @@ impl Memory {
 }
 
 #[async_trait]
-impl Databases for Memory {
-    async fn write(&self, database: &str, batch: PointBatch) -> Result<WriteReport, WriteError> {
+impl PointSink for Memory {
+    async fn write(&self, database: &str, batch: PointBatch) -> Result<WriteReport, PointsError> {
         let mut points = self.points.lock().unwrap();
         if database == "full" {
             let problem = "no space left on device".to_owned();
-            return Err(WriteError::Unavailable { problem });
+            return Err(PointsError::Unavailable { problem });
         }
         if !points.databases().iter().any(|name| name == database) {
             let name = database.to_owned();
-            return Err(WriteError::NoDatabase { name });
+            return Err(PointsError::NoDatabase { name });
         }
         let lines = points.write(database, &batch);
         let mut refused = Vec::new();
@@ -110,6 +109,15 @@ pub(crate) struct Face {
 impl Face {
     pub(crate) async fn start(settings: InfluxdbSettings) -> Self {
         let memory = Arc::new(Memory::default());
+        Self::over(memory.clone(), memory, settings).await
+    }
+
+    /// Over other databases than those in memory.
+    async fn over(
+        databases: Arc<dyn PointSink>,
+        memory: Arc<Memory>,
+        settings: InfluxdbSettings,
+    ) -> Self {
         let counts = PointCounts::default();
         let now = Timestamp::from_nanosecond(NOW.into()).unwrap();
         let guard = GuardSettings {
@@ -117,7 +125,7 @@ impl Face {
             ..GuardSettings::default()
         };
         let part = part(
-            memory.clone(),
+            databases,
             Guard::new(Arc::new(Names), guard),
             Arc::new(move || now),
             settings,
@@ -581,4 +589,47 @@ async fn a_large_body_is_taken_in_whole() {
     let (answer, headers) = unavailable.send_for_headers(&face.url()).await;
     assert_eq!(answer.status, 503);
     assert!(headers.contains_key("retry-after"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn points_are_kept_in_the_store() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let now = Timestamp::from_nanosecond(NOW.into()).unwrap();
+    let access = Access::Create { now };
+    let store = Store::open(dir.path(), access).await.unwrap();
+    let settings = PointsSettings::new(Vec::new(), Arc::new(move || now));
+    let points = Points::open(&store, settings).await.unwrap();
+    points.create_database("c").await.unwrap();
+    let face = Face::over(
+        Arc::new(points.clone()),
+        Arc::default(),
+        InfluxdbSettings::default(),
+    );
+    let face = face.await;
+    let lines = "m,box=1 v=1.5,n=2i 1\nbad\nm,box=1 v=2.5 2\nm,box=2 s=\"x\"";
+    for (database, body, status) in [
+        ("c", lines, 400),
+        ("c", "m v=1i", 400),
+        ("c", "", 204),
+        ("gone", "m v=1", 404),
+        ("gone", "", 404),
+    ] {
+        let request = write(&format!("db={database}"), body).known();
+        let answer = request.send(&face.url()).await;
+        assert_eq!(answer.status, status, "{body:?} {answer:?}");
+    }
+    let read = move || {
+        let series = points.series("c", "m");
+        let newest = |number: usize, field| points.newest(series[number].id, field).unwrap();
+        (series.len(), newest(0, "v"), newest(0, "n"), newest(1, "s"))
+    };
+    let read = tokio::task::spawn_blocking(read).await.unwrap();
+    let text = FieldValue::String("x".into());
+    let expected = (
+        2,
+        Some((2, FieldValue::Float(2.5))),
+        Some((1, FieldValue::Integer(2))),
+        Some((NOW, text)),
+    );
+    assert_eq!(read, expected);
 }

@@ -9,6 +9,7 @@ mod influxdb_query;
 mod influxdb_write;
 mod network;
 mod opensensemap;
+mod receive;
 mod recorder;
 mod remote;
 mod sensor_community;

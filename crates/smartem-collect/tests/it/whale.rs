@@ -21,11 +21,41 @@ const LAST: StoreOutputs = StoreOutputs {
     raw: false,
     last: true,
 };
-const BOTH: StoreOutputs = StoreOutputs {
+pub(crate) const BOTH: StoreOutputs = StoreOutputs {
     raw: true,
     last: true,
 };
 const NOW: &str = "2026-11-22T12:30:00Z";
+
+/// Runs the harvester once.
+pub(crate) async fn harvest(
+    store: &Store,
+    config: WhaleConfig,
+    takes: StoreOutputs,
+    now: Timestamp,
+    budget: Option<Duration>,
+) -> RunReport {
+    let vocabulary = Vocabulary::from_toml(
+        include_str!("../../../../vocabulary/indicators.toml"),
+        include_str!("../../../../vocabulary/units.toml"),
+    )
+    .unwrap();
+    let josene = include_str!("../../../../devices/jose.toml");
+    let mut catalogue = Catalogue::default();
+    catalogue.insert(Definition::from_toml(josene, &vocabulary).unwrap());
+    let input = Whale::new(config).unwrap();
+    let process = Chain::new(
+        "harvester-whale",
+        vec![Box::new(input)],
+        takes,
+        Arc::new(catalogue),
+        Arc::new(ModelSet::default()),
+    );
+    let clock: Clock = Arc::new(move || now);
+    let stop = CancellationToken::new();
+    let run = Run::new("harvester-whale", store.clone(), clock, budget, stop);
+    run_once(&process, run).await
+}
 
 /// A station with its days and their hours.
 type Listed<'a> = (&'a str, &'a [(&'a str, &'a [i64])]);
@@ -62,33 +92,7 @@ impl Bench {
     }
 
     async fn run_with(&self, config: WhaleConfig, takes: StoreOutputs) -> RunReport {
-        let vocabulary = Vocabulary::from_toml(
-            include_str!("../../../../vocabulary/indicators.toml"),
-            include_str!("../../../../vocabulary/units.toml"),
-        )
-        .unwrap();
-        let josene = include_str!("../../../../devices/jose.toml");
-        let mut catalogue = Catalogue::default();
-        catalogue.insert(Definition::from_toml(josene, &vocabulary).unwrap());
-        let input = Whale::new(config).unwrap();
-        let process = Chain::new(
-            "harvester-whale",
-            vec![Box::new(input)],
-            takes,
-            Arc::new(catalogue),
-            Arc::new(ModelSet::default()),
-        );
-        let now = self.now;
-        let clock: Clock = Arc::new(move || now);
-        let stop = CancellationToken::new();
-        let run = Run::new(
-            "harvester-whale",
-            self.store.clone(),
-            clock,
-            self.budget,
-            stop,
-        );
-        run_once(&process, run).await
+        harvest(&self.store, config, takes, self.now, self.budget).await
     }
 
     async fn run(&self) -> RunReport {

@@ -118,6 +118,9 @@ pub enum Reason {
     /// `=` without a value after it.
     #[error("missing field value")]
     MissingFieldValue,
+    /// A name after which nothing is left, where quotes and backslashes are out of step.
+    #[error("invalid value: field-key={0}")]
+    InvalidValue(Box<str>),
     /// Neither float nor integer.
     #[error("invalid number")]
     InvalidNumber,

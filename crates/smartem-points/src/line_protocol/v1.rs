@@ -74,7 +74,11 @@ fn point(line: &[u8], number: u32, clock: &Clock, batch: &mut PointBatch) -> Res
         return Err(Reason::MissingFields);
     }
     let split = split_fields(fields);
-    for (name, _) in &split {
+    for (name, value) in &split {
+        if value.is_empty() {
+            let name = String::from_utf8_lossy(name).into();
+            return Err(Reason::InvalidValue(name));
+        }
         let length = key_end + BETWEEN + name.len();
         if length > LONGEST {
             return Err(Reason::KeyLength(length));

@@ -100,6 +100,8 @@ struct Stored {
     now: Timestamp,
     runs: Vec<RunRow>,
     counters: Vec<CounterRow>,
+    made: Vec<(String, Timestamp)>,
+    verified: Vec<(String, Timestamp)>,
     newest: Arc<BTreeMap<Arc<str>, Timestamp>>,
 }
 
@@ -116,6 +118,8 @@ impl Stored {
             now,
             runs: store.runs_latest().await?,
             counters: store.counters().await?,
+            made: store.last_runs_that_counted("backups_made").await?,
+            verified: store.last_runs_that_counted("backups_verified").await?,
             newest: metrics.newest.get(&metrics.state).await?,
         })
     }
@@ -132,6 +136,27 @@ impl Stored {
         lag(text, &self.progress, self.now);
         runs(text, &self.runs);
         counters(text, &self.counters);
+        backups(text, &self.made, &self.verified);
+    }
+}
+
+/// When a backup was last made, and one last read back; absent until then.
+fn backups(text: &mut Text, made: &[(String, Timestamp)], verified: &[(String, Timestamp)]) {
+    for (name, help, runs) in [
+        (
+            "smartem_backup_last_success_timestamp_seconds",
+            "End of the newest run that made a backup.",
+            made,
+        ),
+        (
+            "smartem_backup_verified_timestamp_seconds",
+            "End of the newest run that read a backup back and found it whole.",
+            verified,
+        ),
+    ] {
+        if let Some(time) = runs.iter().map(|(_, time)| *time).max() {
+            text.gauge(name, help).sample(&[], seconds(time));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::convert::micros;
 use crate::Migration;
 
 /// All steps, the first being version 1.
-const STEPS: [(&str, &str); 4] = [
+const STEPS: [(&str, &str); 5] = [
     ("first", include_str!("migrations/0001-first.sql")),
     (
         "declared-location",
@@ -15,6 +15,7 @@ const STEPS: [(&str, &str); 4] = [
     ),
     ("chains", include_str!("migrations/0003-chains.sql")),
     ("points", include_str!("migrations/0004-points.sql")),
+    ("tokens", include_str!("migrations/0005-tokens.sql")),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (
@@ -24,7 +25,7 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (
 ) STRICT";
 
 /// The version this program needs.
-pub(super) fn needed() -> u32 {
+pub(crate) fn needed() -> u32 {
     steps().map(|(step, _)| step.version).max().unwrap_or(0)
 }
 

@@ -18,9 +18,11 @@ mod points;
 mod quarantine;
 mod runs;
 mod series;
+pub(crate) mod snapshot;
 mod stations;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -33,9 +35,10 @@ use tokio::sync::Semaphore;
 
 use crate::{Access, Migration, ProcessLock, StoreError};
 use fault::Fault;
+pub(crate) use migrate::needed;
 pub(crate) use points::{StationHourKey, StoredPoints, snapshot_of_points};
 
-const FILE_NAME: &str = "smartem.sqlite";
+pub(crate) const FILE_NAME: &str = "smartem.sqlite";
 /// Locked while the file is made or migrated: SQLite does not wait for a process that is just
 /// changing to the write-ahead mode, it fails.
 const OPENING: &str = "opening";

@@ -49,6 +49,26 @@ impl Sqlite {
         self.read("reading the latest runs", runs_latest).await
     }
 
+    pub(crate) async fn last_runs_that_counted(
+        self: &Arc<Self>,
+        counter: String,
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        self.read("reading the latest runs", move |transaction| {
+            let path = format!("$.\"{}\"", counter.replace('"', ""));
+            let mut statement = transaction.prepare_cached(
+                "SELECT process, max(finished_at) FROM run
+                 WHERE exit_code = 0 AND json_extract(summary, ?1) > 0 GROUP BY process",
+            )?;
+            let mut rows = statement.query([path])?;
+            let mut runs = Vec::new();
+            while let Some(row) = rows.next()? {
+                runs.push((row.get(0)?, time(row.get(1)?)?));
+            }
+            Ok(runs)
+        })
+        .await
+    }
+
     pub(crate) async fn counters(self: &Arc<Self>) -> Result<Vec<CounterRow>, StoreError> {
         self.read("reading the counters", |transaction| {
             let mut statement = transaction.prepare_cached(

@@ -20,6 +20,7 @@ mod query;
 mod refining;
 mod standing;
 mod support;
+mod tokens;
 
 /// Runs cases, each a function that is given an empty store, on the SQLite backend.
 macro_rules! suite {
@@ -100,5 +101,10 @@ suite! {
         a_quarantined_hour_is_resolved_by_a_good_one,
         an_observation_must_be_of_its_hour,
         an_observation_comes_back_as_it_was_refined,
+    }
+    tokens {
+        a_token_is_kept_without_its_secret,
+        a_name_is_given_again_only_when_it_is_revoked,
+        the_last_use_of_a_token_never_goes_back,
     }
 }

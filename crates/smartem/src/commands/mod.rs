@@ -1,23 +1,29 @@
 //! One file for each command.
 
+mod backup;
 mod config;
 mod demo;
 mod device;
 mod etl;
 mod healthcheck;
 mod import;
+mod import_influx;
+mod influx;
 mod quarantine;
 mod refine;
 mod serve;
 mod simulate;
 mod store;
+mod token;
 mod up;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use smartem_backup::BackupError;
 use smartem_etl::ScheduleError;
+use smartem_influxdb::InfluxError;
 use smartem_store::{Access, Store, StoreError};
 use tracing_subscriber::EnvFilter;
 
@@ -52,7 +58,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Simulate(Simulate::Whale(args)) => simulate::whale(args, &global).await,
             Command::Device(args) => device::run(&args, &global).await,
             Command::Store(args) => store::run(&args, &global).await,
+            Command::Influx(args) => influx::run(&args, &global).await,
             Command::Quarantine(args) => quarantine::run(&args, &global).await,
+            Command::Token(args) => token::run(&args, &global).await,
             Command::Healthcheck => healthcheck::run(&global).await,
             Command::Refine(_) | Command::Config(_) => Ok(ExitCode::SUCCESS),
         }
@@ -70,6 +78,12 @@ pub(crate) fn exit_code_of(error: &anyhow::Error) -> u8 {
             || cause.is::<ScheduleError>();
         if is_configuration {
             return CONFIGURATION;
+        }
+        if let Some(error) = cause.downcast_ref::<BackupError>() {
+            return crate::backup::exit_code(error);
+        }
+        if let Some(error) = cause.downcast_ref::<InfluxError>() {
+            return crate::backup::influx_exit_code(error);
         }
         if let Some(error) = cause.downcast_ref::<StoreError>() {
             return smartem_etl::ExitCode::from(error).code();

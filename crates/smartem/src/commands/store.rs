@@ -1,4 +1,4 @@
-//! `smartem store migrate|check`.
+//! `smartem store`.
 
 use std::process::ExitCode;
 
@@ -27,6 +27,12 @@ pub(super) async fn run(args: &cli::Store, global: &Global) -> anyhow::Result<Ex
                 output::line(format_args!("the store in {} is up to date", dir.display()));
             }
             Ok(ExitCode::SUCCESS)
+        }
+        cli::Store::Backup(args) => super::backup::back_up(config, args).await,
+        cli::Store::Restore(args) => super::backup::restore(&config, args).await,
+        cli::Store::Import(import) => {
+            let cli::StoreImport::Influx(args) = import.as_ref();
+            super::import_influx::run(&config, args).await
         }
         cli::Store::Check => {
             let report = open_store(&config).await?.check().await?;

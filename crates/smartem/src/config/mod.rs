@@ -220,6 +220,13 @@ impl Config {
     }
 }
 
+/// What the environment says about object storages.
+pub(crate) fn storage_credentials() -> smartem_backup::Credentials {
+    let texts = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    smartem_backup::Credentials::among(texts)
+}
+
 /// Hides passwords that stand in addresses.
 fn mask(value: &mut toml::Value) {
     match value {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first fault")]
 
 mod backlog;
+mod backup;
 mod commands;
 mod faults;
 mod harvest;
@@ -14,4 +15,5 @@ mod rooms;
 mod runs;
 mod services;
 mod support;
+mod tokens;
 mod tutorial;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The rooms from the top down, each with those it may know.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("smartem-model", &[]),
     ("smartem-refine", &["smartem-model"]),
     ("smartem-points", &[]),
@@ -13,6 +13,11 @@ const ROOMS: [(&str, &[&str]); 12] = [
     (
         "smartem-etl",
         &["smartem-model", "smartem-refine", "smartem-store"],
+    ),
+    ("smartem-influxdb", &["smartem-points"]),
+    (
+        "smartem-backup",
+        &["smartem-points", "smartem-store", "smartem-influxdb"],
     ),
     ("smartem-http", &["smartem-model"]),
     ("smartem-mqtt", &[]),
@@ -28,6 +33,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
             "smartem-etl",
             "smartem-http",
             "smartem-mqtt",
+            "smartem-influxdb",
         ],
     ),
     (
@@ -51,6 +57,8 @@ const ROOMS: [(&str, &[&str]); 12] = [
             "smartem-refine",
             "smartem-store",
             "smartem-etl",
+            "smartem-influxdb",
+            "smartem-backup",
             "smartem-http",
             "smartem-mqtt",
             "smartem-simulate",

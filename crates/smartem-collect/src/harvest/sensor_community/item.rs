@@ -6,20 +6,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use smartem_model::{StationId, parse_timestamp};
 
-use crate::harvest::samples::{Sample, shifted};
+use super::values::{Values, number, text_of, whole};
+use crate::harvest::samples::Sample;
 
 /// The ids of stations begin with the number of the project, as they always did.
 const PROJECT: &str = "4931";
-
-/// Keys of a sample that no value may take.
-const RESERVED: [&str; 6] = [
-    "time",
-    "meta_id",
-    "_id",
-    "longitude",
-    "latitude",
-    "altitude",
-];
 
 /// A measurement of a sensor.
 #[derive(Clone, Debug)]
@@ -97,7 +88,9 @@ fn item(document: &Value) -> Result<Item, String> {
     for value in values {
         read.take(value);
     }
-    let mut fields = read.fields;
+    let fields = read.fields.into_iter();
+    let mut fields: BTreeMap<String, Value> =
+        fields.map(|(key, number)| (key, number.into())).collect();
     let sample = (!fields.is_empty()).then(|| {
         if let Some(id) = whole(&document["id"]) {
             // The same id can come with two sensors.
@@ -124,84 +117,11 @@ fn item(document: &Value) -> Result<Item, String> {
     })
 }
 
-/// The values of an item under the keys of the station type.
-#[derive(Default)]
-struct Values {
-    fields: BTreeMap<String, Value>,
-    skipped: Vec<&'static str>,
-    unknown: Vec<String>,
-}
-
-impl Values {
-    fn take(&mut self, value: &Value) {
-        let name = text_of(&value["value_type"]);
-        if name == "pressure_at_sealevel" {
-            return;
-        }
-        // Pa to hPa.
-        let places = if name == "pressure" { -2 } else { 0 };
-        let Some(number) = moved(&value["value"], places) else {
-            self.skipped.push("not_a_number");
-            return;
-        };
-        let key = match name.as_str() {
-            "P0" => "pm1",
-            "P1" => "pm10",
-            "P2" => "pm2_5",
-            "" => {
-                self.skipped.push("no_value_type");
-                return;
-            }
-            name if RESERVED.contains(&name) => {
-                self.skipped.push("reserved_value_type");
-                return;
-            }
-            name => {
-                if !(["temperature", "humidity", "pressure"].contains(&name)
-                    || name.starts_with("noise_"))
-                {
-                    self.unknown.push(name.to_owned());
-                }
-                name
-            }
-        };
-        self.fields
-            .entry(key.to_owned())
-            .or_insert_with(|| number.into());
-    }
-}
-
-/// A whole number, or its digits.
-fn whole(value: &Value) -> Option<u64> {
-    match value {
-        Value::String(text) => text.trim().parse().ok(),
-        other => other.as_u64(),
-    }
-}
-
-/// A finite number, or its text.
-fn number(value: &Value) -> Option<f64> {
-    moved(value, 0)
-}
-
-/// A finite number, or its text, with its point moved.
-fn moved(value: &Value, places: i32) -> Option<f64> {
-    match value {
-        Value::String(text) => shifted(text, places),
-        Value::Number(number) => shifted(&number.to_string(), places),
-        _ => None,
-    }
-}
-
 /// Whether a flag is set, as a number or as a truth value.
 fn is_set(value: &Value) -> bool {
     value
         .as_bool()
         .unwrap_or_else(|| number(value).is_some_and(|number| number > 0.0))
-}
-
-fn text_of(value: &Value) -> String {
-    value.as_str().unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]

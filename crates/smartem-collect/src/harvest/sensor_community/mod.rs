@@ -8,6 +8,7 @@ mod listing;
 mod progress;
 mod rows;
 mod seen;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,7 @@ use url::Url;
 pub use config::{SensorCommunityConfig, SensorSetting};
 use feed::{FIVE_MINUTES, FIVE_MINUTES_AVERAGED, FeedProgress, Found, LAST_HOUR, Scope};
 use seen::Seen;
+pub(crate) use values::Values;
 
 use super::csv;
 use super::http::{Client, Document, FetchError, Validators};

@@ -29,19 +29,16 @@ pub(super) fn answer(status: StatusCode, body: impl Into<Body>) -> Response {
 /// A message that a header can hold: on one line, and short enough for every client.
 pub(super) fn header_text(message: &str) -> Option<HeaderValue> {
     const LONGEST: usize = 4_096;
-    let end = message.floor_char_boundary(LONGEST);
-    let line: Vec<u8> = message[..end]
-        .bytes()
-        .map(|byte| {
-            if matches!(byte, b'\n' | b'\r') {
-                b' '
-            } else {
-                byte
-            }
+    let line: String = message
+        .char_indices()
+        .take_while(|(start, character)| start + character.len_utf8() <= LONGEST)
+        .map(|(_, character)| match character {
+            '\n' | '\r' => ' ',
+            other => other,
         })
-        .filter(|byte| *byte >= b' ' && *byte != 0x7F)
+        .filter(|character| !character.is_ascii_control())
         .collect();
-    HeaderValue::from_bytes(&line).ok()
+    HeaderValue::from_bytes(line.as_bytes()).ok()
 }
 
 /// A JSON string as Go's `encoding/json` writes it, with its quotes.

@@ -152,9 +152,10 @@ mod tests {
     }
 
     fn fault(bytes: &[u8], limit: usize) -> String {
-        unpack(bytes.to_vec(), Encoding::Gzip, limit)
-            .map(|text| format!("{} bytes", text.len()))
-            .unwrap_or_else(|error| error.to_string())
+        match unpack(bytes.to_vec(), Encoding::Gzip, limit) {
+            Ok(text) => format!("{} bytes", text.len()),
+            Err(error) => error.to_string(),
+        }
     }
 
     #[test]

@@ -10,11 +10,12 @@ use smartem_http::Problem;
 use smartem_http::auth::{Caller, Right};
 use smartem_points::line_protocol::{Dialect, LineErrors, Reserved, read, take_reserved};
 use smartem_points::{PointBatch, Precision};
+use smartem_store::{PointsError, Refusal};
 use tracing::{error, info};
 use url::form_urlencoded;
 
 use super::body::{BodyError, Encoding, receive, unpack};
-use super::{DatabaseCounts, Face, Refusal, WriteError};
+use super::{DatabaseCounts, Face};
 
 /// Larger bodies are read on a thread where that may take its time.
 const QUICK: usize = 64 * 1024;
@@ -68,7 +69,7 @@ pub(super) enum Failure {
     /// The body was not taken.
     Body(BodyError),
     /// The database is not there, or cannot be written.
-    Write(WriteError),
+    Write(PointsError),
     /// The thread that read the lines ended early.
     Internal,
 }
@@ -93,7 +94,7 @@ pub(super) struct Outcome {
 pub(super) async fn admit(face: &Face, caller: &Caller, database: &str) -> Result<(), Failure> {
     let identified = face.guard.identify(caller).await;
     let principal = identified.map_err(Failure::Unknown)?;
-    let project = face.databases.project_of(database);
+    let project = face.points.project_of(database);
     if principal.may(Right::Write, project.as_deref()) {
         return Ok(());
     }
@@ -127,9 +128,9 @@ pub(super) async fn take_in(
         reading.await.map_err(|_| Failure::Internal)??
     };
     let points = read.points;
-    let written = face.databases.write(target.database, read.batch).await;
+    let written = face.points.write(target.database, read.batch).await;
     let report = written.map_err(|error| {
-        if let WriteError::Unavailable { problem } = &error {
+        if let PointsError::Unavailable { problem } = &error {
             error!(database = target.database, problem, "points cannot be kept");
         }
         Failure::Write(error)

@@ -13,7 +13,6 @@
 mod answer;
 mod body;
 mod counts;
-mod databases;
 mod intake;
 mod query;
 mod v1;
@@ -28,8 +27,9 @@ use smartem_http::auth::Guard;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 
+use crate::receive::PointSink;
+
 pub use counts::{DatabaseCounts, PointCounts};
-pub use databases::{Databases, Refusal, WriteError, WriteReport};
 pub use query::{Queried, QuerySettings, query_part};
 
 /// How much the faces take.
@@ -56,7 +56,7 @@ impl Default for InfluxdbSettings {
 
 /// What the faces need.
 struct Face {
-    databases: Arc<dyn Databases>,
+    points: Arc<dyn PointSink>,
     guard: Guard,
     clock: Clock,
     settings: InfluxdbSettings,
@@ -70,10 +70,10 @@ struct Document;
 
 /// The routes of the faces.
 ///
-/// Points go to `databases`; `guard` says who may write, `clock` gives the time of points that have
+/// Points go to `points`; `guard` says who may write, `clock` gives the time of points that have
 /// none, and `counts` grows.
 pub fn part(
-    databases: Arc<dyn Databases>,
+    points: Arc<dyn PointSink>,
     guard: Guard,
     clock: Clock,
     settings: InfluxdbSettings,
@@ -83,7 +83,7 @@ pub fn part(
     let largest = settings.body_limit.max(settings.unpacked_limit);
     let memory = Semaphore::new(body::places(settings.memory.max(largest)));
     let face = Arc::new(Face {
-        databases,
+        points,
         guard,
         clock,
         settings,

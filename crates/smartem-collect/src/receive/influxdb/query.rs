@@ -23,10 +23,10 @@ use smartem_points::{PointSource, Precision};
 use tokio::sync::{Semaphore, mpsc};
 use utoipa::OpenApi;
 
-use super::WriteError;
 use super::answer::answer;
 use super::intake::Query;
 use super::v1::refusal;
+use smartem_store::{Points, PointsError};
 
 /// Databases that can be asked and made.
 #[async_trait]
@@ -38,7 +38,18 @@ pub trait Queried: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be made now, or not of this name.
-    async fn create_database(&self, name: &str) -> Result<(), WriteError>;
+    async fn create_database(&self, name: &str) -> Result<(), PointsError>;
+}
+
+#[async_trait]
+impl Queried for Points {
+    fn points(&self) -> &dyn PointSource {
+        self
+    }
+
+    async fn create_database(&self, name: &str) -> Result<(), PointsError> {
+        Self::create_database(self, name).await.map(|_| ())
+    }
 }
 
 /// How much the face takes.

@@ -9,11 +9,12 @@ use axum::response::Response;
 use smartem_http::auth::{Caller, Credentials};
 use smartem_http::{Kind, Problem};
 use smartem_points::line_protocol::Dialect;
+use smartem_store::PointsError;
 
+use super::Face;
 use super::answer::{VERSION, answer, header_text, json_string, quoted};
 use super::body::BodyError;
 use super::intake::{Failure, Outcome, Query, Target, admit, precision, take_in};
-use super::{Face, WriteError};
 
 const X_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
 
@@ -123,11 +124,11 @@ fn failed(failure: &Failure, database: &str, sent_credentials: bool) -> Response
             };
             refusal(status, &error.to_string())
         }
-        Failure::Write(WriteError::NoDatabase { name }) => {
+        Failure::Write(PointsError::NoDatabase { name }) => {
             let message = format!("database not found: {}", quoted(name));
             refusal(StatusCode::NOT_FOUND, &message)
         }
-        Failure::Write(WriteError::Unavailable { .. }) => {
+        Failure::Write(_) => {
             let message = "the points could not be kept and are not stored; send them again";
             let problem = Problem::new(Kind::Unavailable, message);
             let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, message);

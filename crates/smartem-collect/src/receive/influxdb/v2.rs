@@ -9,11 +9,12 @@ use axum::response::Response;
 use smartem_http::auth::Caller;
 use smartem_http::{Kind, Problem};
 use smartem_points::line_protocol::Dialect;
+use smartem_store::PointsError;
 
+use super::Face;
 use super::answer::{answer, json_string, quoted};
 use super::body::BodyError;
 use super::intake::{Failure, Outcome, Query, Target, admit, precision, take_in};
-use super::{Face, WriteError};
 
 const X_ERROR_CODE: HeaderName = HeaderName::from_static("x-platform-error-code");
 
@@ -111,11 +112,11 @@ fn failed(failure: &Failure, bucket: &str) -> Response {
             };
             error(status, code, &fault.to_string())
         }
-        Failure::Write(WriteError::NoDatabase { .. }) => {
+        Failure::Write(PointsError::NoDatabase { .. }) => {
             let message = format!("bucket {} not found", quoted(bucket));
             error(StatusCode::NOT_FOUND, "not found", &message)
         }
-        Failure::Write(WriteError::Unavailable { .. }) => {
+        Failure::Write(_) => {
             let message = "the points could not be kept and are not stored; send them again";
             let problem = Problem::new(Kind::Unavailable, message);
             let status = StatusCode::SERVICE_UNAVAILABLE;
