@@ -91,6 +91,29 @@ impl Answer {
         }
     }
 
+    /// The whole answer where nothing can be carried out.
+    pub fn refusal(format: Format, error: &str) -> String {
+        let mut text = String::new();
+        match format {
+            Format::Csv => {
+                text.push_str("error\n");
+                write_csv_cell(&mut text, error);
+                text.push('\n');
+            }
+            Format::PrettyJson => {
+                text.push_str("{\n    \"error\": ");
+                write_json_string(&mut text, error);
+                text.push_str("\n}\n");
+            }
+            Format::Json | Format::Chunks(_) => {
+                text.push_str("{\"error\":");
+                write_json_string(&mut text, error);
+                text.push_str("}\n");
+            }
+        }
+        text
+    }
+
     /// Answers a statement; the text of an error stands in its answer.
     ///
     /// # Errors
@@ -363,6 +386,10 @@ impl Answer {
                 Value::Time(time) => {
                     let unit = self.epoch.unwrap_or_default().nanoseconds();
                     let _ = write!(self.text, "{}", time / unit);
+                }
+                // Without an exponent, other than in JSON.
+                Value::Float(value) => {
+                    let _ = write!(self.text, "{value}");
                 }
                 other => write_json_value(&mut self.text, other, None, None),
             }

@@ -12,6 +12,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
+use futures::StreamExt as _;
 use smartem_etl::Clock;
 use smartem_http::ServicePart;
 use smartem_http::auth::{Caller, Guard, Right};
@@ -196,25 +197,24 @@ async fn query(
         address: Query::new(address.as_deref()),
         form: Query::new(text),
     };
-    let Some(text) = parameters.get("q") else {
-        return refusal(StatusCode::BAD_REQUEST, "missing required parameter \"q\"");
+    let format = parameters.format(&headers);
+    let refuse = |message: &str| {
+        let mut response = refusal(StatusCode::BAD_REQUEST, message);
+        *response.body_mut() = Body::from(Answer::refusal(format, message));
+        in_form(response, format)
     };
-    let values = match parameters
-        .get("params")
-        .as_deref()
-        .map_or(Ok(BTreeMap::new()), values)
-    {
+    let Some(text) = parameters.get("q") else {
+        return refuse("missing required parameter \"q\"");
+    };
+    let values = parameters.get("params");
+    let values = match values.as_deref().map_or(Ok(BTreeMap::new()), values_of) {
         Ok(values) => values,
-        Err(problem) => {
-            let message = format!("error parsing query parameters: {problem}");
-            return refusal(StatusCode::BAD_REQUEST, &message);
-        }
+        Err(problem) => return refuse(&format!("error parsing query parameters: {problem}")),
     };
     let statements = match influxql::parse_with(&text, &values) {
         Ok(statements) => statements,
-        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => return refuse(&error.to_string()),
     };
-    let format = parameters.format(&headers);
     let asked = Asked {
         statements,
         database: parameters.get("db"),
@@ -223,7 +223,11 @@ async fn query(
         may_change: method == Method::POST,
         caller,
     };
-    let mut response = answer(StatusCode::OK, stream(face, asked).await);
+    in_form(answer(StatusCode::OK, stream(face, asked).await), format)
+}
+
+/// Says of what form the body is.
+fn in_form(mut response: Response, format: Format) -> Response {
     if format == Format::Csv {
         let csv = HeaderValue::from_static("text/csv");
         response.headers_mut().insert(header::CONTENT_TYPE, csv);
@@ -232,7 +236,7 @@ async fn query(
 }
 
 /// The values of `params`.
-fn values(text: &str) -> Result<BTreeMap<String, Parameter>, String> {
+fn values_of(text: &str) -> Result<BTreeMap<String, Parameter>, String> {
     use serde_json::Value;
     let object: serde_json::Map<String, Value> =
         serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -313,13 +317,12 @@ async fn stream(face: Arc<Face>, asked: Asked) -> Body {
     });
     drop(work);
     let state = (taken, Cancel(cancel));
-    Body::from_stream(futures::stream::unfold(
-        state,
-        |(mut taken, cancel)| async move {
-            let piece = taken.recv().await?;
-            Some((Ok::<_, Infallible>(Bytes::from(piece)), (taken, cancel)))
-        },
-    ))
+    let pieces = futures::stream::unfold(state, |(mut taken, cancel)| async move {
+        let piece = taken.recv().await?;
+        Some((Ok::<_, Infallible>(Bytes::from(piece)), (taken, cancel)))
+    });
+    // Layers around may ask once more after the end.
+    Body::from_stream(pieces.fuse())
 }
 
 /// Carries the statements out, one after the other.

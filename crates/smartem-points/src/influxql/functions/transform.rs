@@ -89,7 +89,11 @@ impl Transformation {
     fn derivative(&self, before: &Point, point: &Point, non_negative: bool) -> Option<Point> {
         let change = difference(&point.value, &before.value)?.as_float()?;
         let elapsed = point.time.wrapping_sub(before.time);
-        let elapsed = if self.ascending { elapsed } else { -elapsed };
+        let elapsed = if self.ascending {
+            elapsed
+        } else {
+            elapsed.wrapping_neg()
+        };
         if non_negative && change < 0.0 {
             return None;
         }

@@ -45,7 +45,7 @@ impl Windows {
         if self.zone.is_some() {
             let change = ahead - self.ahead(start);
             if change != 0 && change.abs() < self.interval {
-                start += change;
+                start = start.saturating_add(change);
             }
         }
         let left = self.interval - past;
@@ -59,9 +59,9 @@ impl Windows {
             let change = ahead - ahead_at_end;
             // Time that is added belongs to the window it ends; time that is skipped only to
             // one in which the clocks change.
-            let within = change > 0 || self.ahead(end + change) == ahead_at_end;
+            let within = change > 0 || self.ahead(end.saturating_add(change)) == ahead_at_end;
             if change != 0 && change.abs() < self.interval && within {
-                end += change;
+                end = end.saturating_add(change);
             }
         }
         (
