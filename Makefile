@@ -83,6 +83,7 @@ test-long: web ## The tests that kill and that inject failures, with 20 seeds
 	@scripts/need.sh cargo cc influxd mosquitto mosquitto_pub
 	KILL_TEST_SEEDS=20 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
 	FAULT_TEST_SEEDS=20 $(CARGO) test --locked -p smartem --test it faults -- --nocapture
+	COLLECT_KILLS=50 $(CARGO) test --locked -p smartem --test it collect::kill -- --nocapture
 
 .PHONY: soak
 soak: web ## The same with 200 seeds, and a backlog with a budget of 30 s (hours)

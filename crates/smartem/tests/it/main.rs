@@ -3,6 +3,7 @@
 
 mod backlog;
 mod backup;
+mod collect;
 mod commands;
 mod faults;
 mod harvest;

@@ -158,6 +158,13 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Kills it at once, as a power cut would.
+    pub(crate) fn kill(&self) {
+        signal(&self.child, "KILL");
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -1,0 +1,91 @@
+//! From a station's push to the map, and on to whoever harvests us.
+
+use jiff::{Timestamp, ToSpan};
+use serde_json::Value;
+
+use super::Collector;
+use crate::support::{Place, Service, wait_until};
+
+const CONFIG: &str = "[collect]\ncommit_every = \"300ms\"\nauto_register = true\n\
+    [collect.mqtt]\nenabled = false\n\
+    [[collect.database]]\nname = \"boxes\"\nproject = \"waalkade\"\nstation = \"measurement\"\n\
+    station_type = \"luftdaten\"\nstations = { BOX_1 = \"4711\" }\n";
+
+fn lines(measurement: &str, from: Timestamp, minutes: i64) -> String {
+    let mut text = String::new();
+    for minute in 0..minutes {
+        let time = from + minute.minutes();
+        text.push_str(&format!(
+            "{measurement},meta_id=sds011 pm10={}.5,pm2_5={}.25,latitude=51.84,longitude=5.86 {}\n",
+            10 + minute % 7,
+            5 + minute % 3,
+            time.as_second(),
+        ));
+    }
+    text
+}
+
+fn last_values(service: &Service, station: &str) -> Vec<Value> {
+    let all = service.json("/api/v1/stations");
+    let found = all["stations"].as_array().unwrap().iter().find(|it| it["id"] == station);
+    let values = found.map(|it| it["last"].as_array().cloned().unwrap_or_default());
+    values.unwrap_or_default()
+}
+
+#[test]
+fn what_a_station_pushes_is_on_the_map_answers_queries_and_can_be_harvested() {
+    let place = Place::new();
+    place.write("smartem.toml", CONFIG);
+    let up = Collector::start(&place, "up");
+    let now = Timestamp::now();
+    let hours_ago = now - 3.hours();
+    let body = lines("BOX_1", hours_ago, 178) + &lines("STRAY", hours_ago, 2);
+    let (status, answer) = up.connect().post("/write?db=boxes&precision=s", body.as_bytes()).unwrap();
+    assert_eq!(status, 204, "{answer}");
+
+    // At once in queries, also what is of no station; that is listed.
+    let count = up.query("boxes", "SELECT count(pm10) FROM BOX_1, STRAY");
+    assert_eq!(count["results"][0]["series"][0]["values"][0][1], 178);
+    assert_eq!(count["results"][0]["series"][1]["values"][0][1], 2);
+    let stray = up.service.json("/api/v1/collector/series?mapped=false");
+    assert_eq!(stray["series"][0]["measurement"], "STRAY");
+
+    // On the map, and its hours are refined.
+    wait_until("the newest values are shown", || !last_values(&up.service, "4711").is_empty());
+    let observations = "/api/v1/stations/4711/observations";
+    drop(place.run(&["etl", "run", "refiner", "--now", &(now + 2.hours()).to_string()]));
+    wait_until("its hours are refined", || {
+        let (status, body) = up.service.get(observations);
+        status == 200 && body.contains("pm10")
+    });
+
+    // The platform's own harvester, as it is, reads it from here as from InfluxDB.
+    let other = Place::new();
+    other.write(
+        "smartem.toml",
+        format!(
+            "[[process.harvester-influxdb.source]]\nname = \"collector\"\nurl = \"{}\"\n\
+             database = \"boxes\"\nstation_type = \"luftdaten\"\n\
+             stations = {{ BOX_1 = \"4711\" }}\n",
+            up.service.url.trim_end_matches('/')
+        ),
+    );
+    assert!(other.run(&["store", "migrate"]).status.success());
+    let said = other.etl("harvester-influxdb");
+    assert!(said.contains("records_new"), "{said}");
+}
+
+#[test]
+fn a_json_push_needs_a_token_and_reaches_the_map() {
+    let place = Place::new();
+    place.write("smartem.toml", CONFIG);
+    let up = Collector::start(&place, "up");
+    let push = r#"{"station": "kid-1", "station_type": "vanilla", "samples": [{"no2": 21.5}]}"#;
+    let mut stranger = super::Connection::open(&up.service.url, "nobody").unwrap();
+    let (status, answer) = stranger.post("/api/v1/push", push.as_bytes()).unwrap();
+    assert_eq!(status, 401, "{answer}");
+    let (status, answer) = up.connect().post("/api/v1/push", push.as_bytes()).unwrap();
+    assert_eq!(status, 200, "{answer}");
+    let found = up.query("push", "SELECT no2 FROM vanilla WHERE station = 'kid-1'");
+    assert_eq!(found["results"][0]["series"][0]["values"][0][1], 21.5);
+}
