@@ -55,11 +55,13 @@ impl PointSource for Stations {
         &self,
         _: SeriesId,
         _: &[&str],
-        _: RangeInclusive<i64>,
+        range: RangeInclusive<i64>,
         _: Order,
         take: &mut dyn FnMut(&Chunk) -> ControlFlow<()>,
     ) -> Result<(), SourceError> {
-        let _ = take(&self.1);
+        if *range.start() <= 0 {
+            let _ = take(&self.1);
+        }
         Ok(())
     }
     fn newest(&self, _: SeriesId, _: &str) -> Result<Option<Newest>, SourceError> {

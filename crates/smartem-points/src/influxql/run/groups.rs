@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::ast::{DataType, Expr};
+use super::super::ast::{DataType, Expr, Operator};
 use super::super::eval::{Eval, Math, Value};
 use super::super::plan::{Input, Level, constant};
 use super::super::schema::Table;
@@ -80,8 +80,16 @@ impl Run<'_> {
         let table = self.schema.table(database, name);
         let shared: Arc<str> = name.into();
         let fields = condition_fields(level.condition.as_ref(), &table);
+        let mut needed = Vec::new();
+        if let Some(condition) = &level.condition {
+            needed_tags(condition, &table, &mut needed);
+        }
         let mut groups = Vec::new();
         for series in &table.series {
+            let tag = |name: &str| series.key.tag(name).unwrap_or_default();
+            if needed.iter().any(|(name, value)| tag(name) != *value) {
+                continue;
+            }
             let condition = level.condition.as_ref().map(|condition| {
                 let place = |name: &str| fields.iter().position(|it| it == name);
                 series_condition(condition, &series.key, &place).folded()
@@ -145,6 +153,27 @@ fn joined(mut groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
         }
     }
     joined
+}
+
+/// The tags that a condition wants to have a value in any case: most series are passed over by
+/// these alone, without working the condition out for each.
+fn needed_tags<'e>(condition: &'e Expr, table: &Table, needed: &mut Vec<(&'e str, &'e str)>) {
+    match condition {
+        Expr::Paren(inner) => needed_tags(inner, table, needed),
+        Expr::Binary(Operator::And, left, right) => {
+            needed_tags(left, table, needed);
+            needed_tags(right, table, needed);
+        }
+        Expr::Binary(Operator::Eq, left, right) => {
+            if let (Expr::Var { name, data_type }, Expr::String(value)) = (&**left, &**right)
+                && (*data_type == DataType::Tag || table.field(name).is_none())
+                && name != "_name"
+            {
+                needed.push((name, value));
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The fields that a condition looks at.
