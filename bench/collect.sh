@@ -6,10 +6,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 minutes="${1:-14400}"
-cargo build --release --locked -p smartem
-cargo build --release --locked -p smartem-simulate --example load_points
+[ -n "${SKIP_BUILD:-}" ] || cargo build --release --locked -p smartem
+[ -n "${SKIP_BUILD:-}" ] || cargo build --release --locked -p smartem-simulate --example load_points
 load="target/release/examples/load_points"
-smartem="$PWD/target/release/smartem"
+smartem="${SMARTEM:-$PWD/target/release/smartem}"
 work="$(mktemp -d -p target)"
 work="$PWD/$work"
 server=""

@@ -3,7 +3,12 @@
 //! 500 stations of 8 fields a minute, and 10,000 series of one field; prints values per second and
 //! bytes on disk per value.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(
+    missing_docs,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout
+)]
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

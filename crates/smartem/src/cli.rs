@@ -367,7 +367,7 @@ fn expiry(text: &str) -> Result<Expiry, String> {
     let span = text.parse::<Span>().ok();
     let duration = span.and_then(|span| {
         let duration = span.to_duration(SpanRelativeTo::days_are_24_hours());
-        duration.ok().filter(|duration| duration.is_positive())
+        duration.ok().filter(jiff::SignedDuration::is_positive)
     });
     duration.map(Expiry::In).ok_or_else(|| {
         "neither a time from now nor a time; write for example 90d, 12h or 2027-01-31".to_owned()

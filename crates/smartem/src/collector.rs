@@ -1,7 +1,7 @@
 //! Wiring of the collector: points, the faces that receive them, MQTT, newest values.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ impl Collector {
     }
 }
 
-fn tell_token(file: &PathBuf) {
+fn tell_token(file: &Path) {
     output::line(format_args!(
         "a token that may everything was made at this first start; it is in {}",
         file.display()
@@ -201,9 +201,7 @@ fn of_databases(counts: PointCounts) -> MetricSource {
             is_counter: true,
             samples: all
                 .iter()
-                .map(|(database, counts)| {
-                    (vec![("database", database.to_string())], of(counts) as f64)
-                })
+                .map(|(database, counts)| (vec![("database", database.clone())], of(counts) as f64))
                 .collect(),
         };
         vec![

@@ -118,6 +118,7 @@ async fn send(url: &str, method: &str, place: &str, form: &str, accept: &str) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one list of requests")]
 async fn answers_are_those_of_influxdb_to_the_byte() {
     let influxd = tokio::task::spawn_blocking(|| {
         let influxd = Influxd::start()?;

@@ -123,7 +123,9 @@ fn put_presence(out: &mut Vec<u8>, column: &FieldColumn, rows: usize) -> bool {
     }
     runs.push(length);
     put_varint(out, runs.len() as u64);
-    runs.into_iter().for_each(|run| put_varint(out, run));
+    for run in runs {
+        put_varint(out, run);
+    }
     true
 }
 
@@ -152,12 +154,11 @@ fn read_presence(
 }
 
 fn put_values(out: &mut Vec<u8>, column: &FieldColumn) -> Result<(), CodecError> {
-    let bits: Vec<u64> = match &column.present {
-        None => column.bits.clone(),
-        Some(_) => {
-            let rows = (0..column.bits.len()).filter(|row| column.has(*row));
-            rows.map(|row| column.bits[row]).collect()
-        }
+    let bits: Vec<u64> = if column.present.is_none() {
+        column.bits.clone()
+    } else {
+        let rows = (0..column.bits.len()).filter(|row| column.has(*row));
+        rows.map(|row| column.bits[row]).collect()
     };
     match column.field_type {
         FieldType::Float => {

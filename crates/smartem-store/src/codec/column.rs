@@ -223,16 +223,13 @@ const MAX_HEX: usize = 64;
 
 /// Most instruments give decimals of few places: those are kept as integers, exactly.
 pub(super) fn put_reals(out: &mut Vec<u8>, values: &[f64]) {
-    match in_decimals(values) {
-        Some((decimals, scaled)) => {
-            out.push(decimals);
-            put_numbers(out, &scaled);
-        }
-        None => {
-            out.push(AS_BITS);
-            let bits = values.iter().map(|value| value.to_bits().cast_signed());
-            put_numbers(out, &bits.collect::<Vec<_>>());
-        }
+    if let Some((decimals, scaled)) = in_decimals(values) {
+        out.push(decimals);
+        put_numbers(out, &scaled);
+    } else {
+        out.push(AS_BITS);
+        let bits = values.iter().map(|value| value.to_bits().cast_signed());
+        put_numbers(out, &bits.collect::<Vec<_>>());
     }
 }
 

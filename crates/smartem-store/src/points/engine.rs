@@ -1,7 +1,7 @@
 //! The engine: state in memory, log, and the work in the background.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -90,7 +90,7 @@ impl Engine {
         let (state, segment, remapped) = {
             let folder = folder.clone();
             blocking("reading the log of points", move || {
-                take_up(&folder, stored, mapping)
+                take_up(&folder, &stored, mapping)
             })
             .await?
         };
@@ -154,7 +154,7 @@ impl Engine {
         let mut entry = EntryWriter::default();
         entry.define(&definition);
         state.unsaved.push(definition);
-        Some(self.log.append(entry.into_bytes()))
+        Some(self.log.append(&entry.into_bytes()))
     }
 
     pub(crate) async fn write(
@@ -196,7 +196,7 @@ impl Engine {
         let mut application = Application::new(state, number, batch);
         let applied = application.run();
         let (entry, refused) = (application.entry, application.refused);
-        let answer = (!entry.is_empty()).then(|| self.log.append(entry.into_bytes()));
+        let answer = (!entry.is_empty()).then(|| self.log.append(&entry.into_bytes()));
         if state.active.bytes() >= self.settings.memory {
             self.wake.notify_one();
         }
@@ -304,14 +304,10 @@ async fn durable(answer: Durable) -> Result<(), PointsError> {
 /// station than before.
 type TakenUp = (State, u64, Vec<(SeriesNo, Option<super::StationOf>)>);
 
-fn take_up(
-    folder: &PathBuf,
-    stored: StoredPoints,
-    mapping: Mapping,
-) -> Result<TakenUp, StoreError> {
+fn take_up(folder: &Path, stored: &StoredPoints, mapping: Mapping) -> Result<TakenUp, StoreError> {
     let unreadable = |source| StoreError::File {
         action: "reading the log of points in",
-        path: folder.clone(),
+        path: folder.to_owned(),
         source,
     };
     let mut catalogue = Catalogue::new(mapping);

@@ -274,7 +274,7 @@ pub(super) async fn in_background(engine: Weak<Engine>) {
         let done = commit_and_tidy(&held).await;
         match (&done, failed) {
             (Err(problem), false) => {
-                error!(error = %problem, "points cannot be committed; tried again")
+                error!(error = %problem, "points cannot be committed; tried again");
             }
             (Ok(()), true) => info!("points can be committed again"),
             _ => {}
@@ -285,8 +285,13 @@ pub(super) async fn in_background(engine: Weak<Engine>) {
 
 async fn commit_and_tidy(engine: &Arc<Engine>) -> Result<(), StoreError> {
     engine.commit().await?;
-    while !engine.is_closing.load(Ordering::Relaxed) && !engine.is_full() && engine.tidy().await? {}
-    Ok(())
+    loop {
+        // What waits to be committed is more urgent than tidying.
+        let is_urgent = engine.is_closing.load(Ordering::Relaxed) || engine.is_full();
+        if is_urgent || !engine.tidy().await? {
+            return Ok(());
+        }
+    }
 }
 
 impl Engine {

@@ -99,13 +99,13 @@ impl Log {
     }
 
     /// Puts an entry into the queue; the answer comes when it is on disk.
-    pub(crate) fn append(&self, entry: Vec<u8>) -> oneshot::Receiver<Result<(), PointsError>> {
+    pub(crate) fn append(&self, entry: &[u8]) -> oneshot::Receiver<Result<(), PointsError>> {
         let (done, answer) = oneshot::channel();
         let mut queue = self.shared.lock();
         let segment = queue.segment;
         queue.waiting.push_back(Waiting {
             segment,
-            bytes: framed(&entry),
+            bytes: framed(entry),
             done: Some(done),
         });
         drop(queue);

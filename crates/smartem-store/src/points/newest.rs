@@ -45,11 +45,16 @@ impl NewestValues {
         known.is_complete = true;
     }
 
-    /// The newest value of a field; `None`: the blocks have to be asked.
-    pub(crate) fn get(&self, series: SeriesNo, field: FieldNo) -> Option<Option<&Newest>> {
-        let known = self.series.get(&series).filter(|it| it.is_complete)?;
+    /// Whether everything committed of a series was looked at; else the blocks have to be asked.
+    pub(crate) fn is_complete(&self, series: SeriesNo) -> bool {
+        self.series.get(&series).is_some_and(|it| it.is_complete)
+    }
+
+    /// The newest value of a field that was looked at.
+    pub(crate) fn get(&self, series: SeriesNo, field: FieldNo) -> Option<&Newest> {
+        let known = self.series.get(&series)?;
         let newest = known.fields.iter().find(|(number, _)| *number == field);
-        Some(newest.map(|(_, newest)| newest))
+        newest.map(|(_, newest)| newest)
     }
 }
 

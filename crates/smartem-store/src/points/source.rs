@@ -96,7 +96,7 @@ impl PointSource for Points {
         let memory = memory.in_order().within(&range).of_fields(&known);
         let mut give = |rows: &Rows| take(&chunk(rows, &numbers, order));
         self.engine
-            .scan(series.0, &known, &range, order, memory, &mut give)
+            .scan(series.0, &known, &range, order, &memory, &mut give)
             .map_err(|error| SourceError(error.into()))
     }
 
@@ -176,10 +176,10 @@ impl Engine {
         fields: &[FieldNo],
         range: &RangeInclusive<i64>,
         order: Order,
-        memory: Rows,
+        memory: &Rows,
         give: &mut dyn FnMut(&Rows) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let mut by_day = days(&memory);
+        let mut by_day = days(memory);
         let mut give_day = |day: i64, stored: Rows| {
             let mut rows = stored;
             if let Some(newer) = by_day.remove(&day) {
@@ -188,7 +188,7 @@ impl Engine {
             give_in_order(rows, give)
         };
         // Days in memory that come before the next stored one are given first.
-        let mut pending: Vec<i64> = days_of(&memory);
+        let mut pending: Vec<i64> = days_of(memory);
         if order == Order::Ascending {
             pending.reverse();
         }
@@ -231,14 +231,15 @@ impl Engine {
         };
         {
             let state = self.state();
-            if let Some(committed) = state.newest.get(series, field) {
-                return Ok(later(of_memory(&state), committed.cloned()));
+            if state.newest.is_complete(series) {
+                let committed = state.newest.get(series, field).cloned();
+                return Ok(later(of_memory(&state), committed));
             }
         }
         let found = self.backend.newest_points(series)?;
         let mut state = self.state();
         state.newest.complete(series, found);
-        let committed = state.newest.get(series, field).flatten().cloned();
+        let committed = state.newest.get(series, field).cloned();
         Ok(later(of_memory(&state), committed))
     }
 
@@ -292,7 +293,7 @@ impl Engine {
                 let Some(found) = state.catalogue.series(number) else {
                     continue;
                 };
-                station = found.station.clone();
+                station.clone_from(&found.station);
                 let measurement = state.catalogue.measurement(found.measurement);
                 let fields = measurement.map_or(&[][..], |it| &it.fields);
                 let names: Vec<Box<str>> = fields.iter().map(|it| it.name.clone()).collect();

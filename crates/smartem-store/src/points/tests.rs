@@ -66,10 +66,11 @@ fn batch(chance: &mut Chance) -> PointBatch {
     for _ in 0..chance.below(60) {
         let name = chance.below(4).to_string();
         let key = SeriesKey::new(
-            ["air", "noise"][chance.below(2) as usize],
+            if chance.below(2) == 0 { "air" } else { "noise" },
             [("box", &*name)],
         );
-        let time = START + chance.below(3000) as i64 * MINUTE + chance.below(2) as i64;
+        let time =
+            START + chance.below(3000).cast_signed() * MINUTE + chance.below(2).cast_signed();
         let mut fields = Vec::new();
         for field in ["a", "b", "c", "d"] {
             if chance.below(3) == 0 {
@@ -78,7 +79,7 @@ fn batch(chance: &mut Chance) -> PointBatch {
             let value = match field {
                 "a" => FieldValue::Float(chance.below(1000) as f64 / 8.0),
                 "b" if chance.below(30) == 0 => FieldValue::Boolean(true),
-                "b" => FieldValue::Integer(chance.below(10) as i64 - 5),
+                "b" => FieldValue::Integer(chance.below(10).cast_signed() - 5),
                 "c" => FieldValue::String(format!("text {}", chance.below(4)).into()),
                 _ => FieldValue::Boolean(chance.below(2) == 0),
             };
@@ -152,8 +153,8 @@ fn assert_same(points: &Points, model: &MemoryPoints, chance: &mut Chance) {
             points.fields("db", &measurement),
             model.fields("db", &measurement)
         );
-        let from = START + chance.below(3000) as i64 * MINUTE;
-        let to = from + chance.below(1500) as i64 * MINUTE;
+        let from = START + chance.below(3000).cast_signed() * MINUTE;
+        let to = from + chance.below(1500).cast_signed() * MINUTE;
         for range in [i64::MIN..=i64::MAX, from..=to] {
             for order in [Order::Ascending, Order::Descending] {
                 assert_eq!(
@@ -190,7 +191,7 @@ async fn what_is_read_is_what_was_written_whatever_happens_in_between() {
                     let refused = model.write("db", &batch);
                     let report = points.write("db", batch.clone()).await.unwrap();
                     assert_eq!(report.refused.len(), refused.len());
-                    assert_eq!(report.written as usize, batch.len() - refused.len());
+                    assert_eq!(report.written, (batch.len() - refused.len()) as u64);
                 }
             }
             if chance.below(5) == 0 {

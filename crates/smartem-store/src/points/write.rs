@@ -94,16 +94,14 @@ impl<'a> Application<'a> {
             return Ok(known);
         }
         let key = &self.batch.series()[series];
-        let number = match self.state.catalogue.series_of(self.database, key) {
-            Some(number) => number,
-            None => {
-                let number = self.define(Definition::Series {
-                    measurement,
-                    tags: key.tags.clone(),
-                })?;
-                self.state.newest.begin(number);
-                number
-            }
+        let known = self.state.catalogue.series_of(self.database, key);
+        let number = if let Some(number) = known {
+            number
+        } else {
+            let tags = key.tags.clone();
+            let number = self.define(Definition::Series { measurement, tags })?;
+            self.state.newest.begin(number);
+            number
         };
         self.series[series] = Some(number);
         self.state.touched.insert(number);

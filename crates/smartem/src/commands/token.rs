@@ -40,12 +40,11 @@ pub(super) async fn run(args: &Token, global: &Global) -> anyhow::Result<ExitCod
 
 async fn add(store: &Store, args: &TokenAdd, now: Timestamp) -> anyhow::Result<()> {
     let expires_at = args.expires.map(|expiry| expiry.after(now)).transpose()?;
-    let (hash, made) = match &args.secret_file {
-        Some(file) => (SecretHash::of_password(&password_of(file)?)?, None),
-        None => {
-            let secret = Secret::generate();
-            (secret.hash(), Some(secret))
-        }
+    let (hash, made) = if let Some(file) = &args.secret_file {
+        (SecretHash::of_password(&password_of(file)?)?, None)
+    } else {
+        let secret = Secret::generate();
+        (secret.hash(), Some(secret))
     };
     let mut rights = args.right.clone();
     rights.sort_unstable();

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{
-    ConfigError, DEFAULTS, ProcessConfig, RefineConfig, ServeConfig, StoreConfig, ViewerConfig,
+    CollectConfig, ConfigError, DEFAULTS, ProcessConfig, RefineConfig, ServeConfig, StoreConfig,
+    ViewerConfig,
 };
 
 /// Prefix of the environment variables that are settings.
@@ -23,6 +24,7 @@ const PREFIX: &str = "SMARTEM_";
 struct FileFormat {
     store: Option<StoreConfig>,
     serve: Option<ServeConfig>,
+    collect: Option<CollectConfig>,
     viewer: Option<ViewerConfig>,
     refine: Option<RefineConfig>,
     process: Option<std::collections::BTreeMap<String, ProcessConfig>>,

@@ -43,6 +43,10 @@ fn a_token_is_made_listed_and_revoked() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the program has the clock of the machine too"
+)]
 fn a_token_has_an_end_and_an_answer_in_json() {
     let place = Place::new();
     store(&place);

@@ -47,5 +47,14 @@ impl StationHourKey {
     }
 }
 
+/// The tags of a series, by key.
+pub(super) type Tags = Box<[(Box<str>, Box<str>)]>;
+
+/// A series with newest values by name of field.
+pub(crate) type NewestOfSeries = (
+    std::sync::Arc<smartem_points::SeriesKey>,
+    Vec<(Box<str>, smartem_points::Newest)>,
+);
+
 /// Hours by station.
 pub(crate) type HoursByStation = BTreeMap<StationHourKey, BTreeSet<smartem_model::Hour>>;

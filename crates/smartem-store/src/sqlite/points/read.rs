@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 use smartem_points::{Newest, Order};
 
-use super::StoredPoints;
+use super::{StoredPoints, Tags};
 use crate::StoreError;
 use crate::codec;
 use crate::points::catalogue::{Definition, SeriesNo};
@@ -122,7 +122,7 @@ fn each(
 }
 
 /// Pairs of key and value.
-pub(super) fn tags(json: &str) -> Result<Box<[(Box<str>, Box<str>)]>, Fault> {
+pub(super) fn tags(json: &str) -> Result<Tags, Fault> {
     serde_json::from_str(json).map_err(|_| Fault::unknown("the tags of a series", json))
 }
 

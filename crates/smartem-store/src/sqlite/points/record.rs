@@ -1,16 +1,16 @@
 //! Raw records made of points.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
 use serde_json::{Map, Value, json};
 use smartem_model::raw::{Cell, Column, RawRecord, Samples, Union};
 use smartem_model::{Hour, StationId};
-use smartem_points::{FieldValue, Newest, SeriesKey};
+use smartem_points::FieldValue;
 
 use super::read::{decode, tags};
+use super::{NewestOfSeries, Tags};
 use crate::points::catalogue::SeriesNo;
 use crate::points::rows::{FieldColumn, FieldNo, Rows};
 use crate::points::{StationOf, day_of};
@@ -37,7 +37,7 @@ pub(crate) struct PointsOfStation {
 
 struct StationSeries {
     number: SeriesNo,
-    tags: Box<[(Box<str>, Box<str>)]>,
+    tags: Tags,
     station_type: Box<str>,
     fields: Vec<(FieldNo, Box<str>)>,
 }
@@ -191,17 +191,16 @@ fn series_of(
     let mut fields_of: HashMap<u32, Vec<(FieldNo, Box<str>)>> = HashMap::new();
     while let Some(row) = rows.next()? {
         let measurement: u32 = row.get(1)?;
-        let fields = match fields_of.get(&measurement) {
-            Some(known) => known.clone(),
-            None => {
-                let mut statement = transaction.prepare_cached(FIELDS)?;
-                let fields = statement.query_map([measurement], |row| {
-                    Ok((row.get(0)?, row.get::<_, Box<str>>(1)?))
-                })?;
-                let fields = fields.collect::<Result<Vec<_>, _>>()?;
-                fields_of.insert(measurement, fields.clone());
-                fields
-            }
+        let fields = if let Some(known) = fields_of.get(&measurement) {
+            known.clone()
+        } else {
+            let mut statement = transaction.prepare_cached(FIELDS)?;
+            let fields = statement.query_map([measurement], |row| {
+                Ok((row.get(0)?, row.get::<_, Box<str>>(1)?))
+            })?;
+            let fields = fields.collect::<Result<Vec<_>, _>>()?;
+            fields_of.insert(measurement, fields.clone());
+            fields
         };
         series.push(StationSeries {
             number: row.get(0)?,
@@ -353,7 +352,7 @@ fn time_cell(nanoseconds: i64) -> Cell<'static> {
 /// A snapshot of the newest values of some series of a station; `None` without any value.
 pub(crate) fn snapshot_of_points(
     station: &StationOf,
-    parts: &[(Arc<SeriesKey>, Vec<(Box<str>, Newest)>)],
+    parts: &[NewestOfSeries],
 ) -> Result<Option<RawRecord>, StoreError> {
     let mut samples: BTreeMap<(i64, usize), Map<String, Value>> = BTreeMap::new();
     for (place, (key, values)) in parts.iter().enumerate() {

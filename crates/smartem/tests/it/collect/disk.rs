@@ -53,21 +53,28 @@ fn write_until_refused(connection: &mut Connection, from: i64) -> (i64, String) 
             assert_eq!(status, 503, "{body}");
             return (number - 1, body);
         }
-        assert!(since.elapsed() < Duration::from_secs(30), "nothing was refused");
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "nothing was refused"
+        );
     }
 }
 
 fn write_when_possible(collector: &Collector, number: i64) {
     let body = line(number);
     wait_until("it writes again", || {
-        let answer = collector.connect().post("/write?db=load&precision=s", body.as_bytes());
+        let answer = collector
+            .connect()
+            .post("/write?db=load&precision=s", body.as_bytes());
         answer.is_ok_and(|(status, _)| status == 204)
     });
 }
 
 fn stored(collector: &Collector) -> i64 {
     let answer = collector.query("load", "SELECT count(n) FROM air");
-    answer["results"][0]["series"][0]["values"][0][1].as_i64().unwrap_or(0)
+    answer["results"][0]["series"][0]["values"][0][1]
+        .as_i64()
+        .unwrap_or(0)
 }
 
 #[test]
@@ -86,7 +93,8 @@ fn a_full_disk_and_a_read_only_one_are_told_and_got_over() {
     let filler = data.join("filler");
     let fill = || {
         let mut fill = Command::new("dd");
-        fill.args(["if=/dev/zero", "bs=4096"]).arg(format!("of={}", filler.display()));
+        fill.args(["if=/dev/zero", "bs=4096"])
+            .arg(format!("of={}", filler.display()));
         // It ends when the disk is full.
         fill.output().unwrap();
     };
@@ -110,7 +118,11 @@ fn a_full_disk_and_a_read_only_one_are_told_and_got_over() {
     let before = stored(&collector);
     assert_eq!(collector.service.terminate(), Some(0));
     let checked = place.run(&["store", "check"]);
-    assert!(checked.status.success(), "{}", crate::support::text(&checked.stdout));
+    assert!(
+        checked.status.success(),
+        "{}",
+        crate::support::text(&checked.stdout)
+    );
     let collector = Collector::start(&place, "collect");
     assert_eq!(stored(&collector), before);
 }

@@ -1,5 +1,6 @@
 //! Killed under load, the collector has every acknowledged point exactly once.
 
+use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -61,7 +62,11 @@ fn what_was_acknowledged_is_there_exactly_once_however_often_it_is_killed() {
     assert!(written > 100, "too little was written to tell: {written}");
     assert_eq!(collector.service.terminate(), Some(0));
     let checked = place.run(&["store", "check"]);
-    assert!(checked.status.success(), "{}", crate::support::text(&checked.stdout));
+    assert!(
+        checked.status.success(),
+        "{}",
+        crate::support::text(&checked.stdout)
+    );
     println!("killed {kills} times, {written} acknowledged points are there once");
 }
 
@@ -79,7 +84,10 @@ fn write(
         let mut body = String::new();
         for number in first..=last {
             let time = START + number;
-            body.push_str(&format!("air,station=w{writer} n={number}i,x={number}.5 {time}\n"));
+            let _ = writeln!(
+                body,
+                "air,station=w{writer} n={number}i,x={number}.5 {time}"
+            );
         }
         let sent = &mut progress.lock().unwrap()[writer].sent;
         *sent = last.max(*sent);
@@ -110,6 +118,9 @@ fn check(collector: &Collector, progress: &[Progress; WRITERS]) {
             "writer {writer}: {count} of {} acknowledged points are there",
             progress.acknowledged
         );
-        assert!(count <= progress.sent, "writer {writer}: points that nobody sent");
+        assert!(
+            count <= progress.sent,
+            "writer {writer}: points that nobody sent"
+        );
     }
 }

@@ -34,7 +34,10 @@ impl Collector {
 
     /// What `/query` answers, its times in nanoseconds.
     pub(super) fn query(&self, database: &str, query: &str) -> Value {
-        let mut url = url::Url::parse(&self.service.url).unwrap().join("query").unwrap();
+        let mut url = url::Url::parse(&self.service.url)
+            .unwrap()
+            .join("query")
+            .unwrap();
         url.query_pairs_mut()
             .append_pair("db", database)
             .append_pair("epoch", "ns")

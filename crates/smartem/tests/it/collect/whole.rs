@@ -1,5 +1,7 @@
 //! From a station's push to the map, and on to whoever harvests us.
 
+use std::fmt::Write as _;
+
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 
@@ -15,24 +17,33 @@ fn lines(measurement: &str, from: Timestamp, minutes: i64) -> String {
     let mut text = String::new();
     for minute in 0..minutes {
         let time = from + minute.minutes();
-        text.push_str(&format!(
-            "{measurement},meta_id=sds011 pm10={}.5,pm2_5={}.25,latitude=51.84,longitude=5.86 {}\n",
+        let _ = writeln!(
+            text,
+            "{measurement},meta_id=sds011 pm10={}.5,pm2_5={}.25,latitude=51.84,longitude=5.86 {}",
             10 + minute % 7,
             5 + minute % 3,
             time.as_second(),
-        ));
+        );
     }
     text
 }
 
 fn last_values(service: &Service, station: &str) -> Vec<Value> {
     let all = service.json("/api/v1/stations");
-    let found = all["stations"].as_array().unwrap().iter().find(|it| it["id"] == station);
+    let found = all["stations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["id"] == station);
     let values = found.map(|it| it["last"].as_array().cloned().unwrap_or_default());
     values.unwrap_or_default()
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the program has the clock of the machine too"
+)]
 fn what_a_station_pushes_is_on_the_map_answers_queries_and_can_be_harvested() {
     let place = Place::new();
     place.write("smartem.toml", CONFIG);
@@ -40,7 +51,10 @@ fn what_a_station_pushes_is_on_the_map_answers_queries_and_can_be_harvested() {
     let now = Timestamp::now();
     let hours_ago = now - 3.hours();
     let body = lines("BOX_1", hours_ago, 178) + &lines("STRAY", hours_ago, 2);
-    let (status, answer) = up.connect().post("/write?db=boxes&precision=s", body.as_bytes()).unwrap();
+    let (status, answer) = up
+        .connect()
+        .post("/write?db=boxes&precision=s", body.as_bytes())
+        .unwrap();
     assert_eq!(status, 204, "{answer}");
 
     // At once in queries, also what is of no station; that is listed.
@@ -51,9 +65,17 @@ fn what_a_station_pushes_is_on_the_map_answers_queries_and_can_be_harvested() {
     assert_eq!(stray["series"][0]["measurement"], "STRAY");
 
     // On the map, and its hours are refined.
-    wait_until("the newest values are shown", || !last_values(&up.service, "4711").is_empty());
+    wait_until("the newest values are shown", || {
+        !last_values(&up.service, "4711").is_empty()
+    });
     let observations = "/api/v1/stations/4711/observations";
-    drop(place.run(&["etl", "run", "refiner", "--now", &(now + 2.hours()).to_string()]));
+    drop(place.run(&[
+        "etl",
+        "run",
+        "refiner",
+        "--now",
+        &(now + 2.hours()).to_string(),
+    ]));
     wait_until("its hours are refined", || {
         let (status, body) = up.service.get(observations);
         status == 200 && body.contains("pm10")
