@@ -396,7 +396,13 @@ impl Store {
 
     /// Reads everything and compares it with its sums.
     pub async fn check(&self) -> Result<CheckReport, StoreError> {
-        self.backend.check().await
+        let mut report = self.backend.check().await?;
+        let dir = self.dir().to_owned();
+        let problems = blocking("checking the log of points", move || {
+            Ok(crate::points::check_log(&dir))
+        });
+        report.problems.extend(problems.await?);
+        Ok(report)
     }
 }
 

@@ -20,6 +20,7 @@ use smartem_collect::receive::{first_admin_token, overview};
 use smartem_etl::Clock;
 use smartem_http::auth::{Authority, Credentials, Guard, GuardSettings, Principal, Right};
 use smartem_http::{Metric, MetricSource, ServicePart};
+use smartem_model::StationId;
 use smartem_mqtt::{Broker, Incoming, Login, LoginRefused, Subscription};
 use smartem_store::{Points, PointsSettings, Store};
 use tokio::sync::mpsc;
@@ -91,7 +92,8 @@ impl Collector {
             Ok(mqtt) => mqtt,
             Err(error) if needs_mqtt => return Err(error),
             Err(error) => {
-                warn!(error = %format!("{error:#}"), "no messages of MQTT are taken");
+                warn!(error = %error, "no messages of MQTT are taken");
+                output::line(format_args!("no messages of MQTT are taken: {error}"));
                 None
             }
         };
@@ -350,15 +352,21 @@ impl smartem_mqtt::Authority for Doorkeeper {
         Ok(name)
     }
 
-    /// A token of a project may write to the databases of the project only: whose a station is,
-    /// is not known here.
+    /// A token of a project may write to the databases and for the stations of the project. What
+    /// stations a pushed object is of, is not known here: that needs a token without a project.
     fn may_publish(&self, user: &str, topic: &str) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(principal) = known.get(user) else {
             return false;
         };
-        let project = match self.topics.target(topic) {
-            Some(Target::Lines { database }) => self.points.project_of(database),
+        let own = principal.project.as_deref();
+        let project = match (self.topics.target(topic), own) {
+            (Some(Target::Lines { database }), _) => self.points.project_of(database),
+            (Some(Target::Number { station, .. }), Some(own)) => {
+                let station = StationId::new(station);
+                let is_open = station.is_some_and(|it| self.points.is_open_to(&it, own));
+                is_open.then(|| own.to_owned())
+            }
             _ => None,
         };
         principal.may(Right::Write, project.as_deref())

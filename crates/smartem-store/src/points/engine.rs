@@ -1,22 +1,23 @@
 //! The engine: state in memory, log, and the work in the background.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use smartem_model::StationId;
 use smartem_points::PointBatch;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::{error, info};
 
 use super::buffer::Buffer;
 use super::catalogue::{Catalogue, Definition, SeriesNo};
 use super::entry::{self, EntryWriter, Replay};
 use super::flush::{self, Frozen};
 use super::log::{self, Log};
-use super::mapping::Mapping;
+use super::mapping::{FindStation, KnownStation, Mapping};
 use super::newest::NewestValues;
 use super::rows::FieldNo;
 use super::write::Application;
@@ -86,7 +87,7 @@ impl Engine {
         };
         let stored = backend.stored_points().await?;
         let needed = stored.segment;
-        let mapping = Mapping::new(&settings.databases);
+        let mapping = Mapping::new(&settings.databases, find_station(&backend));
         let (state, segment, remapped) = {
             let folder = folder.clone();
             blocking("reading the log of points", move || {
@@ -243,6 +244,11 @@ impl Engine {
         database.project.clone()
     }
 
+    /// What is known of a station.
+    pub(crate) fn known_station(&self, station: &StationId) -> Option<KnownStation> {
+        self.state().catalogue.mapping().find(station)
+    }
+
     pub(crate) fn trouble(&self) -> Option<String> {
         self.log.trouble()
     }
@@ -287,6 +293,30 @@ impl Engine {
             refused: self.refused.load(Ordering::Relaxed),
         }
     }
+}
+
+/// Looks stations up in the database, those that are found once.
+fn find_station(backend: &Arc<Sqlite>) -> FindStation {
+    let backend = Arc::clone(backend);
+    let known: Mutex<HashMap<StationId, KnownStation>> = Mutex::default();
+    Box::new(move |station| {
+        let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = lock().get(station) {
+            return Some(found.clone());
+        }
+        match backend.known_station(station) {
+            Ok(found) => {
+                if let Some(found) = &found {
+                    lock().insert(station.clone(), found.clone());
+                }
+                found
+            }
+            Err(problem) => {
+                error!(%station, error = %problem, "it cannot be told whose station this is");
+                None
+            }
+        }
+    })
 }
 
 /// Comes when an entry is on disk.
@@ -342,19 +372,56 @@ fn take_up(folder: &Path, stored: &StoredPoints, mapping: Mapping) -> Result<Tak
             path: path.clone(),
             source,
         })?;
-        match (fault, read.rest) {
-            (Some(problem), _) => {
-                warn!(segment = %path.display(), problem, "an entry of the log is not understood");
-            }
-            (None, 0) => {}
-            (None, rest) => {
-                info!(segment = %path.display(), bytes = rest,
-                    "the end of the log was cut short; what it began was never acknowledged");
-            }
-        }
+        tell_damage(&path, &read, fault.as_deref(), number == last);
     }
     state.touched.clear();
     Ok((state, last + 1, remapped))
+}
+
+/// What is wrong with the log in the folder of a store. The rest of a write that was cut short is not.
+pub(crate) fn check_log(dir: &Path) -> Vec<String> {
+    let folder = dir.join(FOLDER);
+    if !folder.exists() {
+        return Vec::new();
+    }
+    let problem = |path: &Path, problem: String| format!("{}: {problem}", path.display());
+    let segments = match log::segments(&folder) {
+        Ok(segments) => segments,
+        Err(error) => return vec![problem(&folder, error.to_string())],
+    };
+    let last = segments.last().copied();
+    let mut problems = Vec::new();
+    for number in segments {
+        let path = log::path_of(&folder, number);
+        match log::read_segment(&path, &mut |_| Ok(())) {
+            // A running collector may have removed it meanwhile.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => problems.push(problem(&path, error.to_string())),
+            Ok(read) => {
+                let lost = read.damaged + if Some(number) == last { 0 } else { read.rest };
+                if lost > 0 {
+                    problems.push(problem(&path, format!("{lost} bytes are damaged")));
+                }
+            }
+        }
+    }
+    problems
+}
+
+/// Says what of a segment could not be read, and keeps a damaged one for a person to look at.
+fn tell_damage(path: &Path, read: &log::SegmentRead, fault: Option<&str>, is_last: bool) {
+    let segment = path.display();
+    // Behind the end of a segment that another follows nothing was left to be written.
+    let lost = read.damaged + if is_last { 0 } else { read.rest };
+    if lost > 0 {
+        let aside = log::keep_aside(path).map(|it| it.display().to_string());
+        let aside = aside.unwrap_or_else(|error| format!("could not be kept: {error}"));
+        error!(%segment, bytes = lost, fault, %aside,
+            "the log of points is damaged: some acknowledged points cannot be read; the rest was taken up");
+    } else if read.rest > 0 {
+        info!(%segment, bytes = read.rest,
+            "the end of the log was cut short; what it began was never acknowledged");
+    }
 }
 
 /// Series whose station is not the one that is stored.

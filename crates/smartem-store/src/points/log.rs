@@ -167,7 +167,7 @@ impl Writer {
                 return;
             };
             self.owed.extend(entries);
-            self.owed.retain(|entry| entry.segment >= needed);
+            self.forget_committed(needed);
             let written = self.write();
             self.answer(written);
             remove_before(&self.folder, needed);
@@ -198,6 +198,18 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// What the database has by now need not be written any more: it is durable there.
+    fn forget_committed(&mut self, needed: u64) {
+        self.owed.retain_mut(|entry| {
+            let is_committed = entry.segment < needed;
+            if is_committed && let Some(done) = entry.done.take() {
+                // Who does not wait any more need not be told.
+                let _ = done.send(Ok(()));
+            }
+            !is_committed
+        });
     }
 
     /// Writes what is owed, segment by segment, and waits for the disk.
@@ -234,10 +246,12 @@ impl Writer {
 
     /// Tells those who wait, when the disk refused; they may come again.
     fn answer(&mut self, written: std::io::Result<()>) {
-        let trouble = written.err().map(|error| in_words(&self.folder, &error));
+        let trouble = written.err().map(|error| in_words(&error));
         let mut queue = self.shared.lock();
         match (&queue.trouble, &trouble) {
-            (None, Some(trouble)) => error!(problem = %trouble, "points cannot be written"),
+            (None, Some(trouble)) => {
+                error!(folder = %self.folder.display(), problem = %trouble, "points cannot be written");
+            }
             (Some(_), None) => info!("points can be written again"),
             _ => {}
         }
@@ -251,18 +265,21 @@ impl Writer {
     }
 }
 
-/// What went wrong, with the remedy.
-fn in_words(folder: &Path, error: &std::io::Error) -> String {
+/// What went wrong, with the remedy, as senders may know it.
+fn in_words(error: &std::io::Error) -> String {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
-    let folder = folder.display();
     match error.kind() {
         StorageFull => {
-            format!("the disk of {folder} is full; free some space, writing goes on by itself")
+            "the disk of the server is full; when there is space again, writing goes on by \
+                        itself"
+                .to_owned()
         }
-        ReadOnlyFilesystem | PermissionDenied => format!(
-            "{folder} is not writable ({error}); mend its rights, writing goes on by itself"
-        ),
-        _ => format!("writing to {folder} failed: {error}"),
+        ReadOnlyFilesystem | PermissionDenied => {
+            "the disk of the server is not writable; when it is, \
+                                                  writing goes on by itself"
+                .to_owned()
+        }
+        _ => format!("the disk of the server cannot be written: {error}"),
     }
 }
 
@@ -367,54 +384,76 @@ fn remove_before(folder: &Path, needed: u64) {
 }
 
 /// How a segment was read.
+#[derive(Debug, Default)]
 pub(crate) struct SegmentRead {
-    /// Where its whole entries end.
+    /// Where the last of its whole entries ends.
     pub(crate) whole: u64,
-    /// Bytes behind them, which are no entry.
+    /// Bytes behind that, which are no entry: the rest of a write that was cut short.
     pub(crate) rest: u64,
+    /// Bytes between whole entries that are none: damage.
+    pub(crate) damaged: u64,
 }
 
 /// Gives every whole entry of a segment.
 ///
 /// A write that was cut short by a crash leaves bytes behind the last whole entry; they were never
-/// acknowledged.
+/// acknowledged. Bytes that are no entry with whole ones behind them are damage, and are left out.
 pub(crate) fn read_segment(
     path: &Path,
     take: &mut dyn FnMut(&[u8]) -> Result<(), crate::CodecError>,
 ) -> std::io::Result<SegmentRead> {
-    use std::io::Read as _;
-    let mut file = std::io::BufReader::with_capacity(1 << 18, File::open(path)?);
-    let length = file.get_ref().metadata()?.len();
-    let mut magic = [0; MAGIC.len()];
-    if length < MAGIC.len() as u64 {
-        return Ok(SegmentRead {
-            whole: 0,
-            rest: length,
-        });
+    let bytes = std::fs::read(path)?;
+    let mut read = SegmentRead::default();
+    if bytes.len() < MAGIC.len() {
+        read.rest = bytes.len() as u64;
+        return Ok(read);
     }
-    file.read_exact(&mut magic)?;
-    if magic != *MAGIC {
+    if bytes[..MAGIC.len()] != *MAGIC {
         return Err(std::io::Error::other("it is no segment of the append log"));
     }
-    let mut whole = MAGIC.len() as u64;
-    let mut entry = Vec::new();
-    let mut head = [0; HEAD];
-    while length - whole >= HEAD as u64 {
-        file.read_exact(&mut head)?;
-        let size = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let sum = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-        if size > MAX_ENTRY || (size + HEAD) as u64 > length - whole {
-            break;
+    let mut at = MAGIC.len();
+    read.whole = at as u64;
+    while at < bytes.len() {
+        let Some(entry) = entry_at(&bytes, at, MAX_ENTRY) else {
+            let Some(next) = next_entry(&bytes, at + 1) else {
+                break;
+            };
+            read.damaged += (next - at) as u64;
+            at = next;
+            continue;
+        };
+        if take(entry).is_err() {
+            read.damaged += (entry.len() + HEAD) as u64;
         }
-        entry.resize(size, 0);
-        file.read_exact(&mut entry)?;
-        if crc32fast::hash(&entry) != sum || take(&entry).is_err() {
-            break;
-        }
-        whole += (size + HEAD) as u64;
+        at += entry.len() + HEAD;
+        read.whole = at as u64;
     }
-    Ok(SegmentRead {
-        whole,
-        rest: length - whole,
-    })
+    read.rest = bytes.len() as u64 - read.whole;
+    Ok(read)
+}
+
+/// The whole entry at a place, if there is one.
+fn entry_at(bytes: &[u8], at: usize, longest: usize) -> Option<&[u8]> {
+    let head = bytes.get(at..at + HEAD)?;
+    let size = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    let sum = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
+    if size == 0 || size > longest {
+        return None;
+    }
+    let entry = bytes.get(at + HEAD..at + HEAD + size)?;
+    (crc32fast::hash(entry) == sum).then_some(entry)
+}
+
+/// Where the next whole entry begins behind damage; it is looked for byte by byte.
+fn next_entry(bytes: &[u8], from: usize) -> Option<usize> {
+    /// Longer ones are not looked for: summing up what might be one would take too long.
+    const LONGEST: usize = 1 << 20;
+    (from..bytes.len()).find(|at| entry_at(bytes, *at, LONGEST).is_some())
+}
+
+/// Puts a segment aside under another name, before it is removed as committed.
+pub(crate) fn keep_aside(path: &Path) -> std::io::Result<PathBuf> {
+    let aside = path.with_extension("log.damaged");
+    std::fs::copy(path, &aside)?;
+    Ok(aside)
 }

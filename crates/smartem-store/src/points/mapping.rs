@@ -48,10 +48,26 @@ pub struct DatabaseSettings {
     pub mapping: Option<StationMapping>,
 }
 
+/// What is known of a station that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KnownStation {
+    pub(crate) station_type: Box<str>,
+    pub(crate) project: Option<Box<str>>,
+}
+
+/// Looks a station up; `None` when there is none, or it cannot be told.
+pub(crate) type FindStation = Box<dyn Fn(&StationId) -> Option<KnownStation> + Send + Sync>;
+
 /// What is said of all databases.
-#[derive(Clone, Debug, Default)]
 pub(crate) struct Mapping {
     databases: BTreeMap<String, DatabaseSettings>,
+    find: FindStation,
+}
+
+impl Default for Mapping {
+    fn default() -> Self {
+        Self::new(&[], Box::new(|_| None))
+    }
 }
 
 /// The station of a series.
@@ -66,11 +82,17 @@ pub(crate) struct StationOf {
 }
 
 impl Mapping {
-    pub(crate) fn new(databases: &[DatabaseSettings]) -> Self {
+    pub(crate) fn new(databases: &[DatabaseSettings], find: FindStation) -> Self {
         let databases = databases.iter().map(|it| (it.name.clone(), it.clone()));
         Self {
             databases: databases.collect(),
+            find,
         }
+    }
+
+    /// What is known of a station.
+    pub(crate) fn find(&self, station: &StationId) -> Option<KnownStation> {
+        (self.find)(station)
     }
 
     pub(crate) fn database(&self, name: &str) -> Option<&DatabaseSettings> {
@@ -93,8 +115,18 @@ impl Mapping {
             TypeFrom::Fixed(name) => name,
             TypeFrom::Measurement => &*key.measurement,
         };
+        let station = StationId::new(id)?;
+        if let Some(known) = (self.find)(&station) {
+            // Who may write to a database of one project may not write to the stations of another.
+            let is_foreign = known.project.is_some()
+                && database.project.is_some()
+                && known.project.as_deref() != database.project.as_deref();
+            if is_foreign || *known.station_type != *station_type {
+                return None;
+            }
+        }
         Some(StationOf {
-            station: StationId::new(id)?,
+            station,
             station_type: station_type.into(),
             network: database.network.as_str().into(),
             project: database.project.as_deref().map(Into::into),
@@ -108,10 +140,22 @@ mod tests {
     use super::*;
 
     fn of(station: NameFrom, stations: &[(&str, &str)]) -> Mapping {
+        let known = |station: &StationId| {
+            let (station_type, project) = match station.as_str() {
+                "foreign" => ("ase", "elsewhere"),
+                "other-type" => ("jose", "waalkade"),
+                "ours" => ("ase", "waalkade"),
+                _ => return None,
+            };
+            Some(KnownStation {
+                station_type: station_type.into(),
+                project: Some(project.into()),
+            })
+        };
         let pairs = stations
             .iter()
             .map(|(a, b)| (String::from(*a), String::from(*b)));
-        Mapping::new(&[DatabaseSettings {
+        let settings = [DatabaseSettings {
             name: "boxes".to_owned(),
             project: Some("waalkade".to_owned()),
             network: "airsenseur".to_owned(),
@@ -120,7 +164,8 @@ mod tests {
                 station_type: TypeFrom::Fixed("ase".to_owned()),
                 stations: pairs.collect(),
             }),
-        }])
+        }];
+        Mapping::new(&settings, Box::new(known))
     }
 
     fn station(mapping: &Mapping, key: &SeriesKey) -> Option<String> {
@@ -139,5 +184,19 @@ mod tests {
         assert_eq!(station(&by_tag, &key).as_deref(), Some("7"));
         assert_eq!(station(&by_tag, &other), None);
         assert_eq!(by_tag.station_of("elsewhere", &key), None);
+    }
+
+    #[test]
+    fn a_station_of_another_project_or_type_is_not_reached() {
+        let mapping = of(NameFrom::Measurement, &[]);
+        for (id, is_reached) in [
+            ("foreign", false),
+            ("other-type", false),
+            ("ours", true),
+            ("new", true),
+        ] {
+            let found = station(&mapping, &SeriesKey::new(id, []));
+            assert_eq!(found.is_some(), is_reached, "{id}");
+        }
     }
 }

@@ -27,12 +27,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use smartem_model::StationId;
 use smartem_model::raw::RawRecord;
 use smartem_points::{FieldType, PointBatch, SeriesKey};
 
+pub(crate) use engine::check_log;
 pub(crate) use flush::{Block, Flush, blocks, day_of, hours_of};
-pub(crate) use mapping::StationOf;
 pub use mapping::{DatabaseSettings, NameFrom, StationMapping, TypeFrom};
+pub(crate) use mapping::{KnownStation, StationOf};
 pub(crate) use newest::newest_of;
 
 use crate::{Store, StoreError};
@@ -176,6 +178,13 @@ impl Points {
     /// The project whose database this is.
     pub fn project_of(&self, database: &str) -> Option<String> {
         self.engine.project_of(database)
+    }
+
+    /// Whether this project may write for a station: it is its own, nobody's, or not known.
+    pub fn is_open_to(&self, station: &StationId, project: &str) -> bool {
+        let known = self.engine.known_station(station);
+        let owner = known.and_then(|known| known.project);
+        owner.is_none_or(|owner| *owner == *project)
     }
 
     /// Commits all points that are in memory, for tests and before the end.

@@ -364,3 +364,34 @@ async fn a_second_process_is_refused_and_a_new_mapping_takes_old_points() {
     assert_eq!(record.samples.len(), 1);
     drop(points);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_within_the_log_loses_only_what_it_hit_and_is_kept_for_a_person() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, points) = open(dir.path()).await;
+    for minute in 0..30 {
+        points
+            .write("db", one(START + minute * MINUTE, "7", 1.0))
+            .await
+            .unwrap();
+    }
+    drop(points);
+    let folder = dir.path().join("points");
+    let path = log::path_of(&folder, *log::segments(&folder).unwrap().last().unwrap());
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xFF;
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(check_log(dir.path()).len(), 1);
+    let (store, points) = open(dir.path()).await;
+    let count = listed(&points, "air", i64::MIN..=i64::MAX, Order::Ascending).len();
+    assert_eq!(count, 29);
+    points.close().await.unwrap();
+    drop(points);
+    assert_eq!(
+        std::fs::read(path.with_extension("log.damaged")).unwrap(),
+        bytes
+    );
+    let check = store.check().await.unwrap();
+    assert!(check.problems.is_empty(), "{:?}", check.problems);
+}

@@ -14,8 +14,8 @@ use axum::response::Response;
 use axum::routing::get;
 use futures::StreamExt as _;
 use smartem_etl::Clock;
-use smartem_http::ServicePart;
 use smartem_http::auth::{Caller, Guard, Right};
+use smartem_http::{Kind, ServicePart};
 use smartem_points::influxql::{
     self, Answer, Epoch, Format, Limits, Parameter, QueryError, Statement,
 };
@@ -378,7 +378,12 @@ async fn change(face: &Face, asked: &Asked, statement: &Statement) -> Result<(),
         return Err("a database is made by POST, not by GET".to_owned());
     }
     let admitted = face.guard.admit(&asked.caller, Right::Admin, None).await;
-    admitted.map_err(|problem| problem.detail().to_owned())?;
+    admitted.map_err(|problem| match problem.kind() {
+        Kind::TooManyRequests | Kind::Unavailable => problem.detail().to_owned(),
+        _ => "a database is made with a token that has the right `admin` and no project: \
+              `smartem token add NAME --right admin`"
+            .to_owned(),
+    })?;
     let made = face.queried.create_database(name).await;
     made.map_err(|error| error.to_string())
 }

@@ -128,10 +128,10 @@ fn failed(failure: &Failure, database: &str, sent_credentials: bool) -> Response
             let message = format!("database not found: {}", quoted(name));
             refusal(StatusCode::NOT_FOUND, &message)
         }
-        Failure::Write(_) => {
-            let message = "the points could not be kept and are not stored; send them again";
-            let problem = Problem::new(Kind::Unavailable, message);
-            let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, message);
+        Failure::Write(fault) => {
+            let message = format!("{fault}; send the points again, with the same times");
+            let problem = Problem::new(Kind::Unavailable, message.clone());
+            let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, &message);
             problem.set_headers(response.headers_mut());
             response
         }

@@ -116,11 +116,11 @@ fn failed(failure: &Failure, bucket: &str) -> Response {
             let message = format!("bucket {} not found", quoted(bucket));
             error(StatusCode::NOT_FOUND, "not found", &message)
         }
-        Failure::Write(_) => {
-            let message = "the points could not be kept and are not stored; send them again";
-            let problem = Problem::new(Kind::Unavailable, message);
+        Failure::Write(fault) => {
+            let message = format!("{fault}; send the points again, with the same times");
+            let problem = Problem::new(Kind::Unavailable, message.clone());
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            with_headers(error(status, "unavailable", message), &problem)
+            with_headers(error(status, "unavailable", &message), &problem)
         }
         Failure::Internal => {
             let status = StatusCode::INTERNAL_SERVER_ERROR;

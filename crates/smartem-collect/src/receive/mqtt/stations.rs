@@ -69,7 +69,7 @@ impl Stations {
         }
         if !config.auto_register {
             return Ok(Err(format!(
-                "station `{name}` is not known; register it with `smartem import stations`, or set \
+                "station `{name}` is not known; register it with `smartem device import`, or set \
                  auto_register"
             )
             .into()));

@@ -5,6 +5,7 @@ use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
 use rusqlite::Transaction;
+use smartem_model::StationId;
 use smartem_points::{Newest, Order};
 
 use super::{StoredPoints, Tags};
@@ -13,7 +14,7 @@ use crate::codec;
 use crate::points::catalogue::{Definition, SeriesNo};
 use crate::points::entry::type_of;
 use crate::points::rows::{FieldNo, Rows};
-use crate::points::{day_of, newest_of};
+use crate::points::{KnownStation, day_of, newest_of};
 use crate::sqlite::convert::to_count;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{Sqlite, meta};
@@ -45,6 +46,21 @@ impl Sqlite {
         let scanned =
             self.read_now(|transaction| scan(transaction, series, fields, range, order, give));
         scanned.map_err(|fault| fault.during("reading points", &self.file))
+    }
+
+    /// What is known of a station. It blocks, shortly.
+    pub(crate) fn known_station(
+        &self,
+        station: &StationId,
+    ) -> Result<Option<KnownStation>, StoreError> {
+        let found = self.read_now(|transaction| {
+            let row = crate::sqlite::stations::row_of(transaction, station)?;
+            Ok(row.map(|(_, row)| KnownStation {
+                station_type: (&*row.station_type).into(),
+                project: row.project.as_deref().map(Into::into),
+            }))
+        });
+        found.map_err(|fault| fault.during("looking a station up", &self.file))
     }
 
     /// The newest value of every field of a series among its blocks.
