@@ -89,8 +89,10 @@ fn write(
                 "air,station=w{writer} n={number}i,x={number}.5 {time}"
             );
         }
-        let sent = &mut progress.lock().unwrap()[writer].sent;
-        *sent = last.max(*sent);
+        {
+            let mut progress = progress.lock().unwrap();
+            progress[writer].sent = progress[writer].sent.max(last);
+        }
         match connection.post("/write?db=load&precision=s", body.as_bytes()) {
             Ok((204, _)) => progress.lock().unwrap()[writer].acknowledged = last,
             Ok((status, answer)) => panic!("{status}: {answer}"),
