@@ -151,6 +151,11 @@ impl Sqlite {
         self.read("reading the schema version", version).await
     }
 
+    pub(crate) async fn identity(self: &Arc<Self>) -> Result<Option<String>, StoreError> {
+        let identity = |transaction: &Transaction<'_>| Ok(migrate::identity(transaction)?);
+        self.read("reading the id of the store", identity).await
+    }
+
     /// The number that grows with every write that a reader can see.
     pub(crate) async fn change(self: &Arc<Self>) -> Result<u64, StoreError> {
         let change =
