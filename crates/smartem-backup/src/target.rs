@@ -251,7 +251,8 @@ impl Target {
         }
     }
 
-    /// Shuts a file of a folder for others and makes it outlive a power cut; an object storage has done so when it answers.
+    /// Shuts a file of a folder for others and makes it outlive a power cut; an object storage has done so
+    /// when it answers.
     async fn sync(&self, name: &str) -> Result<(), BackupError> {
         let Some(folder) = &self.folder else {
             return Ok(());

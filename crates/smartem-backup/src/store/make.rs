@@ -76,7 +76,7 @@ async fn alone(repository: &Repository, ours: String) -> Result<(), BackupError>
         let theirs = manifest.as_ref().and_then(Manifest::store);
         if let Some(theirs) = theirs.filter(|theirs| *theirs != ours) {
             return Err(BackupError::OtherStore {
-                place: repository.name().to_owned(),
+                place: repository.name().trim_end_matches('/').to_owned(),
                 theirs: theirs.to_owned(),
                 ours,
             });
