@@ -78,6 +78,19 @@ pub enum BackupError {
         /// The newest that is known.
         known: u32,
     },
+    /// The place has backups of another store, which would be mixed with those of this one.
+    #[error(
+        "{place} has backups of another store ({theirs}, this one is {ours}); give this store a place or \
+         prefix of its own, for example {place}/{ours}"
+    )]
+    OtherStore {
+        /// Where.
+        place: String,
+        /// The id of the store whose backups are there.
+        theirs: String,
+        /// The id of the store that was to be backed up.
+        ours: String,
+    },
     /// Something is in the way; nothing was changed.
     #[error("{0}; nothing was changed")]
     Refused(String),

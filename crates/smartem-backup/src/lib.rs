@@ -12,6 +12,7 @@ mod error;
 pub mod influx;
 
 mod manifest;
+mod private;
 mod repository;
 mod retention;
 pub mod store;

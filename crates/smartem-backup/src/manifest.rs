@@ -51,9 +51,19 @@ pub struct FileEntry {
     /// SHA-256 of each piece, by which it is found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chunks: Vec<String>,
+    /// Bytes of each piece as it lies there, compressed; none where an older program wrote this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<u64>,
 }
 
 impl FileEntry {
+    /// The pieces with the bytes that each must have, where these were noted.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (&str, Option<u64>)> {
+        let sizes = self.sizes.iter().copied().map(Some);
+        let sizes = sizes.chain(std::iter::repeat(None));
+        self.chunks.iter().map(String::as_str).zip(sizes)
+    }
+
     /// Whether the path stays within a folder.
     pub(crate) fn is_within(&self) -> bool {
         let fine = |part: &str| !part.is_empty() && part != "." && part != "..";
@@ -76,6 +86,14 @@ struct Head {
 }
 
 impl Manifest {
+    /// The id of the store that it is a backup of, where it is one and an id was noted.
+    pub fn store(&self) -> Option<&str> {
+        match &self.contents {
+            Contents::Store(contents) => contents.store.as_deref(),
+            Contents::Influxdb(_) => None,
+        }
+    }
+
     /// The document.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
         let manifest = serde_json::value::to_raw_value(self)?;
@@ -163,6 +181,7 @@ mod tests {
                 bytes: 1,
                 sha256: hex(&[1, 0xab]),
                 chunks: vec!["01".to_owned()],
+                sizes: vec![1],
             }],
             contents: Contents::Store(StoreContents::default()),
         };
@@ -190,6 +209,7 @@ mod tests {
                 bytes: 0,
                 sha256: String::new(),
                 chunks: Vec::new(),
+                sizes: Vec::new(),
             };
             assert_eq!(entry.is_within(), within, "{path}");
         }

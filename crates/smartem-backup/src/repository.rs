@@ -5,12 +5,12 @@
 //! - `verified/<line>/<time>.json`: that a backup was read back and found whole
 //! - `running/<time>`: that a backup is being made; pieces are not deleted meanwhile
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::manifest::{Manifest, id_of, time_of};
+use crate::manifest::{FileEntry, Manifest, id_of, time_of};
 use crate::target::{Object, Target};
 use crate::{BackupError, Keep};
 
@@ -141,6 +141,24 @@ impl Repository {
         }
     }
 
+    /// The manifest of a backup; `None` when it was forgotten meanwhile or cannot be read, which whoever
+    /// needs that very backup is told.
+    pub(crate) async fn readable(
+        &self,
+        line: &str,
+        id: &str,
+    ) -> Result<Option<Manifest>, BackupError> {
+        match self.manifest(line, id).await {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(
+                BackupError::NoBackup { .. }
+                | BackupError::Damaged { .. }
+                | BackupError::Newer { .. },
+            ) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Notes that a backup was read back and found whole.
     pub async fn mark_verified(
         &self,
@@ -164,10 +182,39 @@ impl Repository {
         Ok(marker)
     }
 
-    /// The names of the pieces that are there.
-    pub(crate) async fn chunks(&self) -> Result<HashSet<[u8; 32]>, BackupError> {
+    /// The pieces that lie there, with their bytes.
+    pub(crate) async fn chunks(&self) -> Result<HashMap<[u8; 32], u64>, BackupError> {
         let listed = self.target.list("chunks").await?;
-        Ok(listed.iter().filter_map(hash_in).collect())
+        let sized = |object: &Object| Some((hash_in(object)?, object.size));
+        Ok(listed.iter().filter_map(sized).collect())
+    }
+
+    /// The pieces that need not be sent again: those that lie there and are as long as they must be.
+    ///
+    /// A piece that no manifest tells the bytes of may be of a backup that was killed: it is taken as it is
+    /// unless it is empty.
+    pub(crate) async fn whole_chunks(&self) -> Result<HashMap<[u8; 32], u64>, BackupError> {
+        let mut there = self.chunks().await?;
+        let mut backups = Vec::new();
+        for line in self.lines().await? {
+            for backup in self.backups(&line).await? {
+                backups.push((backup, line.clone()));
+            }
+        }
+        // Another version of the compression may make other bytes: the newest manifest is right.
+        backups.sort();
+        let mut noted = HashMap::new();
+        for (backup, line) in backups {
+            let manifest = self.readable(&line, &backup.id).await?;
+            let files = manifest.iter().flat_map(|manifest| &manifest.files);
+            for (chunk, size) in files.flat_map(FileEntry::pieces) {
+                if let (Some(hash), Some(size)) = (hash_of(chunk), size) {
+                    noted.insert(hash, size);
+                }
+            }
+        }
+        there.retain(|hash, size| *size > 0 && noted.get(hash).is_none_or(|noted| noted == size));
+        Ok(there)
     }
 
     /// Forgets the backups of a line that need not be kept, and the pieces that none needs.

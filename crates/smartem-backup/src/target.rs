@@ -15,7 +15,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ClientOptions, ObjectStore, PutMode, PutOptions, PutPayload, RetryConfig};
 
-use crate::BackupError;
+use crate::{BackupError, private};
 
 /// How a place is written.
 const FORMS: &str = "write a folder, `s3://bucket/prefix` or `azblob://container/prefix`";
@@ -84,6 +84,8 @@ pub struct Target {
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
     pub name: String,
+    /// Bytes.
+    pub size: u64,
     pub modified: Timestamp,
 }
 
@@ -155,8 +157,7 @@ impl Target {
 
     fn open_folder(folder: &FilePath, make: bool) -> Result<Self, BackupError> {
         if make {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| BackupError::file("making the folder", folder, source))?;
+            private::create_dir(folder)?;
         } else if !folder.is_dir() {
             return Err(BackupError::Place {
                 text: folder.display().to_string(),
@@ -174,6 +175,29 @@ impl Target {
             name: folder.display().to_string(),
             folder: Some(folder.to_owned()),
         })
+    }
+
+    /// Refuses a place that lies in a folder that it is to hold the backups of.
+    ///
+    /// # Errors
+    /// [`BackupError::Place`] with the remedy. An object storage lies nowhere here.
+    pub fn check_outside(text: &str, dir: &FilePath) -> Result<(), BackupError> {
+        let place = match text.split_once("://") {
+            None => text,
+            Some(("file", rest)) => rest,
+            Some(_) => return Ok(()),
+        };
+        if real(FilePath::new(place)).starts_with(real(dir)) {
+            return Err(BackupError::Place {
+                text: text.to_owned(),
+                problem: format!(
+                    "it lies in the folder of the store ({}), and would be lost with it; name a folder \
+                     elsewhere, on another disk if there is one",
+                    dir.display()
+                ),
+            });
+        }
+        Ok(())
     }
 
     /// The place as it was written.
@@ -206,6 +230,12 @@ impl Target {
     }
 
     async fn put(&self, name: &str, bytes: Bytes, mode: PutMode) -> Result<bool, BackupError> {
+        if let Some(folder) = &self.folder
+            && let Some(parent) = folder.join(name).parent()
+        {
+            // The library would let everybody in.
+            private::create_dir(parent)?;
+        }
         let payload = PutPayload::from(bytes);
         let path = self.path(name);
         let put = self
@@ -221,14 +251,18 @@ impl Target {
         }
     }
 
-    /// Makes a file of a folder outlive a power cut; an object storage has done so when it answers.
+    /// Shuts a file of a folder for others and makes it outlive a power cut; an object storage has done so
+    /// when it answers.
     async fn sync(&self, name: &str) -> Result<(), BackupError> {
         let Some(folder) = &self.folder else {
             return Ok(());
         };
         let file = folder.join(name);
         tokio::task::spawn_blocking(move || {
-            let synced = std::fs::File::open(&file).and_then(|it| it.sync_all());
+            let synced = std::fs::File::open(&file).and_then(|it| {
+                private::shut(&it)?;
+                it.sync_all()
+            });
             let parent = file.parent().unwrap_or(FilePath::new("."));
             synced
                 .and_then(|()| std::fs::File::open(parent)?.sync_all())
@@ -258,6 +292,7 @@ impl Target {
                 .get(strip..)
                 .unwrap_or_default()
                 .to_owned(),
+            size: meta.size,
             modified: Timestamp::from_millisecond(meta.last_modified.timestamp_millis())
                 .unwrap_or(Timestamp::MIN),
         });
@@ -279,6 +314,18 @@ impl Target {
             return Ok(());
         };
         tokio::task::spawn_blocking(move || sweep(&folder, before)).await?
+    }
+}
+
+/// A path without links and `..`, as far as it is there.
+fn real(path: &FilePath) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let known = path
+        .ancestors()
+        .find_map(|it| Some((it, it.canonicalize().ok()?)));
+    match known {
+        Some((there, real)) => real.join(path.strip_prefix(there).unwrap_or(FilePath::new(""))),
+        None => path,
     }
 }
 
@@ -365,6 +412,29 @@ mod tests {
         }
         let error = Target::open("/no/such/folder", &none, false).err().unwrap();
         assert!(error.to_string().contains("no such folder"), "{error}");
+    }
+
+    #[test]
+    fn a_place_in_the_folder_of_the_store_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("store");
+        std::fs::create_dir(&store).unwrap();
+        let check = |place: &str| Target::check_outside(place, &store);
+        let within = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        for place in ["store", "store/backups/new", "store/../store/a"].map(within) {
+            let error = check(&place).unwrap_err().to_string();
+            assert!(error.contains("name a folder elsewhere"), "{error}");
+            check(&format!("file://{place}")).unwrap_err();
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&store, dir.path().join("link")).unwrap();
+            check(&within("link/a")).unwrap_err();
+        }
+        for place in ["stores", "other/store", "store/../other"].map(within) {
+            check(&place).unwrap();
+        }
+        check("s3://store/backups").unwrap();
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Files into pieces and back.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::BackupError;
 use crate::manifest::{FileEntry, Manifest, hex, id_of};
 use crate::repository::{Repository, chunk_name, hash_of};
+use crate::{BackupError, private};
 
 /// Bytes of a piece. `SQLite` changes pages where they are, so pieces at fixed places stay the same
 /// where nothing was written; smaller ones would be many objects, larger ones would be sent for less.
@@ -75,7 +75,8 @@ pub(crate) struct Session<'a> {
     repository: &'a Repository,
     line: &'a str,
     marker: String,
-    known: Arc<HashSet<[u8; 32]>>,
+    /// Pieces that need not be sent, with their bytes as they lie there.
+    known: Arc<HashMap<[u8; 32], u64>>,
     watch: &'a Watch,
     pub(crate) sent: Sent,
 }
@@ -92,7 +93,7 @@ impl<'a> Session<'a> {
             repository,
             line,
             marker,
-            known: Arc::new(repository.chunks().await?),
+            known: Arc::new(repository.whole_chunks().await?),
             watch,
             sent: Sent::default(),
         })
@@ -119,6 +120,7 @@ impl<'a> Session<'a> {
             bytes: 0,
             sha256: String::new(),
             chunks: Vec::new(),
+            sizes: Vec::new(),
         };
         let mut sent = Sent::default();
         let read = read(file.take(bytes), at.to_owned(), self.watch.clone());
@@ -132,12 +134,13 @@ impl<'a> Session<'a> {
             entry.bytes += length;
             sent.bytes += length;
             sent.chunks += 1;
-            if let Some(compressed) = piece.compressed {
+            if piece.is_new {
                 sent.new_chunks += 1;
-                sent.new_bytes += compressed;
-                fresh.push(piece.hash);
+                sent.new_bytes += piece.compressed;
+                fresh.push((piece.hash, piece.compressed));
             }
             entry.chunks.push(hex(&piece.hash));
+            entry.sizes.push(piece.compressed);
             (self.watch.done)(length);
         }
         drop(pieces);
@@ -166,13 +169,14 @@ impl<'a> Session<'a> {
         let place = self.repository.name().to_owned();
         // Another program may have pruned before it could see the marker.
         let there = self.repository.chunks().await?;
-        let chunks = manifest.files.iter().flat_map(|file| &file.chunks);
-        for chunk in chunks {
-            if hash_of(chunk).is_none_or(|hash| !there.contains(&hash)) {
+        let pieces = manifest.files.iter().flat_map(FileEntry::pieces);
+        for (chunk, size) in pieces {
+            let lies = hash_of(chunk).and_then(|hash| there.get(&hash).copied());
+            if lies.is_none() || lies != size {
                 return Err(BackupError::Damaged {
                     object: chunk_name(chunk),
                     place,
-                    problem: "it was deleted while the backup was made".to_owned(),
+                    problem: "it was deleted or changed while the backup was made".to_owned(),
                     remedy: "make the backup again",
                 });
             }
@@ -221,13 +225,15 @@ fn next_piece(file: &mut std::io::Take<File>) -> std::io::Result<Vec<u8>> {
 struct Piece {
     hash: [u8; 32],
     plain: Vec<u8>,
-    /// Bytes sent, if it was.
-    compressed: Option<u64>,
+    /// Bytes as it lies there.
+    compressed: u64,
+    /// Whether it was sent.
+    is_new: bool,
 }
 
 async fn put(
     repository: Repository,
-    known: Arc<HashSet<[u8; 32]>>,
+    known: Arc<HashMap<[u8; 32], u64>>,
     plain: Vec<u8>,
 ) -> Result<Piece, BackupError> {
     let (hash, plain) = spawn_blocking(move || {
@@ -235,11 +241,12 @@ async fn put(
         (hash, plain)
     })
     .await?;
-    if known.contains(&hash) {
+    if let Some(compressed) = known.get(&hash) {
         return Ok(Piece {
             hash,
             plain,
-            compressed: None,
+            compressed: *compressed,
+            is_new: false,
         });
     }
     let (compressed, plain) = spawn_blocking(move || {
@@ -263,8 +270,29 @@ async fn put(
     Ok(Piece {
         hash,
         plain,
-        compressed: Some(length),
+        compressed: length,
+        is_new: true,
     })
+}
+
+/// Who may read the files that are brought back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Their owner.
+    Owner,
+    /// Whom the system lets by default: InfluxDB's own program may run as another user.
+    Usual,
+}
+
+fn new_file(path: &Path, readers: Readers) -> Result<File, BackupError> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    if readers == Readers::Owner {
+        private::create_dir(parent)?;
+        return private::create_file(path);
+    }
+    std::fs::create_dir_all(parent)
+        .map_err(|source| BackupError::file("making the folder", parent, source))?;
+    File::create_new(path).map_err(|source| BackupError::file("writing", path, source))
 }
 
 /// Reads a file of a backup back, checks every piece and the whole, and writes it where `to` says.
@@ -275,20 +303,13 @@ pub(crate) async fn fetch(
     repository: &Repository,
     entry: &FileEntry,
     to: Option<&Path>,
+    readers: Readers,
     watch: &Watch,
 ) -> Result<(), BackupError> {
     (watch.more)(entry.bytes);
     let mut out = match to {
         None => None,
-        Some(to) => {
-            if let Some(parent) = to.parent() {
-                std::fs::create_dir_all(parent)
-                    .map_err(|source| BackupError::file("making the folder", parent, source))?;
-            }
-            let file =
-                File::create_new(to).map_err(|source| BackupError::file("writing", to, source))?;
-            Some(file)
-        }
+        Some(to) => Some(new_file(to, readers)?),
     };
     let mut whole = Sha256::new();
     let mut bytes = 0;

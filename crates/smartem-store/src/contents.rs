@@ -15,6 +15,9 @@ use crate::sqlite::{blocking, snapshot};
 pub struct StoreContents {
     /// The version of the schema.
     pub schema_version: u32,
+    /// Which store it is; `None` where an older program wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
     /// Rows by table.
     pub tables: BTreeMap<String, u64>,
     /// The first hour that there is a raw record of.
@@ -50,6 +53,11 @@ impl StoreContents {
                 let (expected, is) = (text(rows(self)), text(rows(found)));
                 told.push(format!("table {name}: {is} rows instead of {expected}"));
             }
+        }
+        if self.store != found.store {
+            let text = |id: &Option<String>| id.clone().unwrap_or_else(|| "unknown".to_owned());
+            let (expected, is) = (text(&self.store), text(&found.store));
+            told.push(format!("it is of the store {is} instead of {expected}"));
         }
         let times = |of: &Self| {
             (

@@ -76,6 +76,11 @@ impl Store {
     pub async fn schema_version(&self) -> Result<u32, StoreError> {
         self.backend.schema_version().await
     }
+
+    /// Which store this is: hexadecimal digits, made once; copies and restored backups keep them.
+    pub async fn identity(&self) -> Result<Option<String>, StoreError> {
+        self.backend.identity().await
+    }
 }
 
 /// What comes in.

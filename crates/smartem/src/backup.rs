@@ -201,6 +201,7 @@ impl Process for Backup {
     async fn run(&self, run: &Run) -> Result<Outcome, ProcessError> {
         let settings = &self.settings;
         let made = until_ended(run, async |watch| {
+            Target::check_outside(&settings.to, run.store.dir())?;
             let target = Target::open(&settings.to, &config::storage_credentials(), true)?;
             let repository = Repository::new(target);
             let scratch = &settings.scratch;
@@ -298,7 +299,7 @@ fn kind_of(error: &BackupError) -> ExitCode {
         BackupError::Damaged { .. } | BackupError::Differs(_) | BackupError::Newer { .. } => {
             ExitCode::Data
         }
-        BackupError::Place { .. } => ExitCode::Configuration,
+        BackupError::Place { .. } | BackupError::OtherStore { .. } => ExitCode::Configuration,
         _ => ExitCode::TryAgain,
     }
 }

@@ -343,7 +343,7 @@ pub(crate) struct TokenAdd {
     #[arg(long, value_name = "PROJECT")]
     pub project: Option<String>,
     /// When it ends: a time from now such as 90d or 12h, RFC 3339, or a date (UTC) [default: never]
-    #[arg(long, value_name = "WHEN", value_parser = expiry)]
+    #[arg(long, value_name = "WHEN", value_parser = expiry, allow_hyphen_values = true)]
     pub expires: Option<Expiry>,
     /// File with a password to be used instead of a secret made here, for firmware that has a fixed one
     #[arg(long, value_name = "FILE")]
@@ -370,7 +370,8 @@ fn expiry(text: &str) -> Result<Expiry, String> {
         duration.ok().filter(jiff::SignedDuration::is_positive)
     });
     duration.map(Expiry::In).ok_or_else(|| {
-        "neither a time from now nor a time; write for example 90d, 12h or 2027-01-31".to_owned()
+        "neither a time from now nor a time to come; write for example 90d, 12h or 2027-01-31"
+            .to_owned()
     })
 }
 

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::{Form, InfluxContents, MANIFEST, line};
 use crate::manifest::{Contents, FORMAT, FileEntry, Manifest, hex};
-use crate::transfer::{Sent, Session, Watch, fetch as fetch_file};
+use crate::transfer::{Readers, Sent, Session, Watch, fetch as fetch_file};
 use crate::{BackupError, Repository};
 
 const REMEDY: &str = "take another backup; nothing was restored";
@@ -166,6 +166,7 @@ async fn entry(path: PathBuf, name: String) -> Result<FileEntry, BackupError> {
             bytes,
             sha256,
             chunks: Vec::new(),
+            sizes: Vec::new(),
         })
     })
     .await?
@@ -292,10 +293,12 @@ pub async fn fetch(
     let backup = repository.pick(&line, as_of).await?;
     let mut manifest = repository.manifest(&line, &backup.id).await?;
     for file in &manifest.files {
-        fetch_file(repository, file, Some(&folder.join(&file.path)), watch).await?;
+        let to = folder.join(&file.path);
+        fetch_file(repository, file, Some(&to), Readers::Usual, watch).await?;
     }
     for file in &mut manifest.files {
         file.chunks.clear();
+        file.sizes.clear();
     }
     write(folder, &manifest)?;
     Ok(manifest)

@@ -9,7 +9,7 @@ use smartem_store::{Store, StoreContents};
 use super::{LINE, POINTS};
 use crate::manifest::{Contents, FORMAT, FileEntry, Manifest};
 use crate::transfer::{Sent, Session, Watch};
-use crate::{BackupError, Repository};
+use crate::{BackupError, Repository, private};
 
 /// How a backup is made.
 #[derive(Clone, Debug)]
@@ -40,7 +40,8 @@ pub struct Made {
 /// start is in the backup. Killed anywhere, there is no backup, and what was sent serves the next.
 ///
 /// # Errors
-/// [`BackupError::Refused`] while another backup of this store is being made.
+/// [`BackupError::Refused`] while another backup of this store is being made,
+/// [`BackupError::OtherStore`] where backups of another store are.
 pub async fn back_up(
     store: &Store,
     repository: &Repository,
@@ -52,6 +53,9 @@ pub async fn back_up(
             "another backup of this store is being made; wait for it".to_owned(),
         ));
     };
+    if let Some(ours) = store.identity().await? {
+        alone(repository, ours).await?;
+    }
     let scratch = settings.scratch.as_deref().unwrap_or(store.dir());
     let scratch = Scratch::new(scratch)?;
     let session = Session::begin(repository, LINE, settings.now, watch).await?;
@@ -62,6 +66,23 @@ pub async fn back_up(
         let _ = repository.target.delete(&marker).await;
     }
     made
+}
+
+/// Refuses a place that has backups of another store: the newest would be restored, whichever it is of,
+/// and the oldest forgotten. Backups of older programs, which have no id, are taken for those of this store.
+async fn alone(repository: &Repository, ours: String) -> Result<(), BackupError> {
+    for backup in repository.backups(LINE).await? {
+        let manifest = repository.readable(LINE, &backup.id).await?;
+        let theirs = manifest.as_ref().and_then(Manifest::store);
+        if let Some(theirs) = theirs.filter(|theirs| *theirs != ours) {
+            return Err(BackupError::OtherStore {
+                place: repository.name().trim_end_matches('/').to_owned(),
+                theirs: theirs.to_owned(),
+                ours,
+            });
+        }
+    }
+    Ok(())
 }
 
 async fn make(
@@ -163,13 +184,7 @@ impl Scratch {
             }
             _ => {}
         }
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder
-            .create(&dir)
-            .map_err(|source| BackupError::file("making the folder", &dir, source))?;
+        private::create_dir(&dir)?;
         Ok(Self { dir })
     }
 }

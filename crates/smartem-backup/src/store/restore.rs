@@ -7,7 +7,8 @@ use smartem_store::{Access, ProcessLock, Store, StoreContents};
 
 use super::LINE;
 use crate::manifest::{Contents, Manifest};
-use crate::transfer::{Watch, fetch};
+use crate::private::{self, NewDirs};
+use crate::transfer::{Readers, Watch, fetch};
 use crate::{Backup, BackupError, Repository};
 
 /// The folder in which a store is put together before it takes its place.
@@ -55,9 +56,20 @@ pub async fn restore(
     settings: &RestoreSettings,
     watch: &Watch,
 ) -> Result<Restored, BackupError> {
+    let made = NewDirs::make(&settings.dir)?;
+    let restored = put_in_place(repository, settings, watch).await;
+    if restored.is_err() {
+        made.undo();
+    }
+    restored
+}
+
+async fn put_in_place(
+    repository: &Repository,
+    settings: &RestoreSettings,
+    watch: &Watch,
+) -> Result<Restored, BackupError> {
     let dir = &settings.dir;
-    let made = std::fs::create_dir_all(dir);
-    made.map_err(|source| BackupError::file("making the folder", dir, source))?;
     let Some(lock) = ProcessLock::of_dir(dir, "restoring")? else {
         return Err(BackupError::Refused(format!(
             "another restore into {} is at work",
@@ -108,8 +120,7 @@ where
     L: FnOnce(Store) -> F,
     F: Future<Output = Result<Vec<String>, BackupError>>,
 {
-    let made = std::fs::create_dir_all(scratch);
-    made.map_err(|source| BackupError::file("making the folder", scratch, source))?;
+    let made = NewDirs::make(scratch)?;
     let staging = scratch.join("verify-scratch");
     let looked = async {
         let restored = stage(repository, &staging, as_of, now, watch).await?;
@@ -121,6 +132,7 @@ where
     };
     let looked = looked.await;
     remove(&staging)?;
+    made.undo();
     let restored = looked?;
     repository
         .mark_verified(LINE, &restored.backup.id, now)
@@ -155,7 +167,8 @@ async fn stage(
     remove(staging)?;
     let staged = async {
         for file in &manifest.files {
-            fetch(repository, file, Some(&staging.join(&file.path)), watch).await?;
+            let to = staging.join(&file.path);
+            fetch(repository, file, Some(&to), Readers::Owner, watch).await?;
         }
         check(staging, expected, now).await
     };
@@ -232,8 +245,7 @@ fn move_aside(dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, BackupError
     }
     let name = format!("{ASIDE}{}", crate::manifest::id_of(now));
     let aside = dir.join(name);
-    std::fs::create_dir(&aside)
-        .map_err(|source| BackupError::file("making the folder", &aside, source))?;
+    private::create_dir(&aside)?;
     for path in there {
         rename_into(&path, &aside)?;
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use sha2::Digest as _;
 use smartem_backup::store::{MakeSettings, back_up};
 use smartem_backup::{BackupError, Contents, Keep, Watch};
 use smartem_store::Store;
@@ -283,6 +284,162 @@ async fn a_backup_that_is_stopped_leaves_none_and_a_second_one_at_the_same_time_
         .await
         .unwrap_err();
     assert!(error.to_string().contains("try again"), "{error}");
+}
+
+#[tokio::test]
+async fn a_place_has_the_backups_of_one_store_which_a_restored_one_goes_on_with() {
+    let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (place, new) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (store, points) = open(one.path()).await;
+    write(&points, "a", 0..10).await;
+    let repository = repository(place.path());
+    let made = make(&store, &repository, FIRST).await;
+    let id = store.identity().await.unwrap().unwrap();
+    assert_eq!(made.manifest.store(), Some(&*id));
+
+    let (other, _points) = open(other.path()).await;
+    let settings = MakeSettings {
+        now: time("2026-11-29T02:17:00Z"),
+        program: "test".to_owned(),
+        scratch: None,
+    };
+    let error = back_up(&other, &repository, &settings, &watch())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, BackupError::OtherStore { .. }), "{error}");
+    let its = other.identity().await.unwrap().unwrap();
+    let told = error.to_string();
+    assert!(told.contains(&id) && told.contains(&its), "{told}");
+    assert!(told.contains("prefix of its own"), "{told}");
+    assert_eq!(
+        files(&place.path().join("running")),
+        [""; 0].map(std::path::PathBuf::from)
+    );
+    assert_eq!(repository.backups("store").await.unwrap().len(), 1);
+
+    put_back(&repository, new.path(), None, false)
+        .await
+        .unwrap();
+    let (restored, _points) = open(new.path()).await;
+    assert_eq!(restored.identity().await.unwrap(), Some(id));
+    make(&restored, &repository, "2026-11-30T02:17:00Z").await;
+}
+
+#[tokio::test]
+async fn backups_without_an_id_are_taken_for_those_of_the_store() {
+    let (data, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (store, _points) = open(data.path()).await;
+    let repository = repository(place.path());
+    make(&store, &repository, FIRST).await;
+    let file = &files(&place.path().join("backups"))[0];
+    let sealed: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let mut manifest = sealed["manifest"].clone();
+    let contents = manifest["contents"]["store"].as_object_mut().unwrap();
+    assert!(contents.remove("store").is_some());
+    let text = manifest.to_string();
+    let sum = format!("{:x}", sha2::Sha256::digest(&text));
+    std::fs::write(
+        file,
+        format!("{{\"sha256\":\"{sum}\",\"manifest\":{text}}}"),
+    )
+    .unwrap();
+    let id = &repository.backups("store").await.unwrap()[0].id;
+    assert_eq!(
+        repository.manifest("store", id).await.unwrap().store(),
+        None
+    );
+    make(&store, &repository, "2026-11-29T02:17:00Z").await;
+}
+
+#[tokio::test]
+async fn a_piece_of_another_size_is_sent_again() {
+    let (data, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (store, points) = open(data.path()).await;
+    write(&points, "a", 0..50_000).await;
+    let repository = repository(place.path());
+    let first = make(&store, &repository, FIRST).await;
+    let log = &first.manifest.files[0];
+    assert!(log.path.starts_with("points/"), "{log:?}");
+    let piece = |hash: &str| place.path().join("chunks").join(&hash[..2]).join(hash);
+    let piece = piece(&log.chunks[0]);
+    let good = std::fs::read(&piece).unwrap();
+    assert_eq!(log.sizes[0], good.len() as u64);
+    for (bad, day) in [(&b""[..], 29), (&good[..good.len() / 2], 30)] {
+        std::fs::write(&piece, bad).unwrap();
+        let again = make(&store, &repository, &format!("2026-11-{day}T02:17:00Z")).await;
+        // And the first page of the database, which notes that it is a copy.
+        assert!((1..=2).contains(&again.sent.new_chunks), "{:?}", again.sent);
+        assert_eq!(std::fs::read(&piece).unwrap(), good);
+    }
+    let new = TempDir::new().unwrap();
+    put_back(&repository, new.path(), Some(FIRST), false)
+        .await
+        .unwrap();
+    assert_eq!(count(&open(new.path()).await.1, "a"), 50_000);
+}
+
+/// What somebody else may do with what is below a folder, by name.
+#[cfg(unix)]
+fn open_to_others(dir: &std::path::Path) -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            found.push(format!("{} {mode:o}", path.display()));
+        }
+        // Locks are empty files in a folder that is shut.
+        if path.is_dir() && !path.ends_with("locks") {
+            found.extend(open_to_others(&path));
+        }
+    }
+    found
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_written_is_for_its_owner_only() {
+    let (data, there) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (store, points) = open(data.path()).await;
+    write(&points, "a", 0..10).await;
+    let place = there.path().join("place/below");
+    let repository = repository(&place);
+    make(&store, &repository, FIRST).await;
+    look(&repository, &there.path().join("scratch"))
+        .await
+        .unwrap();
+    let new = there.path().join("new/store");
+    put_back(&repository, &new, None, false).await.unwrap();
+    let (_, points) = open(&new).await;
+    assert_eq!(count(&points, "a"), 10);
+    points.close().await.unwrap();
+    drop(points);
+    assert!(files(&place).len() >= 4, "{:?}", files(&place));
+    assert_eq!(open_to_others(there.path()), [""; 0]);
+    // A folder that was there keeps its mode, what is put aside in it is shut.
+    let restored = put_back(&repository, &new, None, true).await.unwrap();
+    assert!(restored.aside.is_some());
+    assert_eq!(open_to_others(there.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_refused_restore_leaves_no_folder() {
+    let (data, there) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (store, _points) = open(data.path()).await;
+    let repository = repository(&there.path().join("place"));
+    let new = there.path().join("some/where");
+    put_back(&repository, &new, None, false).await.unwrap_err();
+    look(&repository, &new).await.unwrap_err();
+    make(&store, &repository, FIRST).await;
+    damage(&files(&there.path().join("place/chunks"))[0]);
+    put_back(&repository, &new, None, false).await.unwrap_err();
+    look(&repository, &new).await.unwrap_err();
+    assert!(!there.path().join("some").exists());
+    // One that was there stays, as empty as it was.
+    std::fs::create_dir_all(&new).unwrap();
+    put_back(&repository, &new, None, false).await.unwrap_err();
+    assert_eq!(std::fs::read_dir(&new).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::convert::micros;
 use crate::Migration;
 
 /// All steps, the first being version 1.
-const STEPS: [(&str, &str); 5] = [
+const STEPS: [(&str, &str); 6] = [
     ("first", include_str!("migrations/0001-first.sql")),
     (
         "declared-location",
@@ -16,6 +16,7 @@ const STEPS: [(&str, &str); 5] = [
     ("chains", include_str!("migrations/0003-chains.sql")),
     ("points", include_str!("migrations/0004-points.sql")),
     ("tokens", include_str!("migrations/0005-tokens.sql")),
+    ("identity", include_str!("migrations/0006-identity.sql")),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (
@@ -46,6 +47,17 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
         ),
         None => Ok(0),
     }
+}
+
+/// Which store a database is; `None` for one of an older program.
+pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    const SINCE: u32 = 6;
+    if version(connection)? < SINCE {
+        return Ok(None);
+    }
+    connection
+        .query_row("SELECT id FROM identity", [], |row| row.get(0))
+        .optional()
 }
 
 /// Takes the steps that are missing, each in a transaction of its own.

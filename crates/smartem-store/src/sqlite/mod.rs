@@ -151,6 +151,11 @@ impl Sqlite {
         self.read("reading the schema version", version).await
     }
 
+    pub(crate) async fn identity(self: &Arc<Self>) -> Result<Option<String>, StoreError> {
+        let identity = |transaction: &Transaction<'_>| Ok(migrate::identity(transaction)?);
+        self.read("reading the id of the store", identity).await
+    }
+
     /// The number that grows with every write that a reader can see.
     pub(crate) async fn change(self: &Arc<Self>) -> Result<u64, StoreError> {
         let change =
@@ -276,10 +281,22 @@ fn connect(file: &Path, create: bool) -> rusqlite::Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        create_private(file);
     }
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(PATIENCE)?;
     Ok(connection)
+}
+
+/// Makes a file that only its owner can read, where there is none: SQLite would let everybody read hashes
+/// of tokens in a folder that was there before. Its logs get the same mode.
+fn create_private(file: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // Where it cannot be made, SQLite says why.
+    let _ = options.open(file);
 }
 
 /// Adds to a running total.

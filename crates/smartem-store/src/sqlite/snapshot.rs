@@ -89,6 +89,7 @@ pub(crate) fn contents(file: &Path) -> Result<StoreContents, StoreError> {
         let observed = range("SELECT min(first_time), max(last_time) FROM series")?;
         Ok(StoreContents {
             schema_version: migrate::version(&connection)?,
+            store: migrate::identity(&connection)?,
             tables,
             first_hour: hours.map(|it| hour(it.0)).transpose()?,
             last_hour: hours.map(|it| hour(it.1)).transpose()?,

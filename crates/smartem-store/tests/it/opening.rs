@@ -66,12 +66,27 @@ async fn a_new_store_may_be_made_by_many_at_once() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_new_folder_is_for_its_owner_only() {
+async fn a_new_folder_and_a_new_database_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("a/data");
-    open(&data).await;
-    assert_eq!(data.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    let store = open(&data).await;
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    take_in(&store, vec![record("23", 0, &sample(1, 0.0))]).await;
+    for name in ["smartem.sqlite", "smartem.sqlite-wal", "smartem.sqlite-shm"] {
+        assert_eq!(mode(&data.join(name)), 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_has_an_id_of_its_own_that_stays() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let id = open(one.path()).await.identity().await.unwrap().unwrap();
+    assert!(id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let again = open(one.path()).await.identity().await.unwrap();
+    assert_eq!(again.as_ref(), Some(&id));
+    assert_ne!(open(other.path()).await.identity().await.unwrap(), again);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smartem_backup::store::{
     LINE, MakeSettings, RestoreSettings, Restored, back_up as make, restore as put_back, verify,
 };
-use smartem_backup::{Contents, Keep, Pruned, Repository, Sent, Target, Watch};
+use smartem_backup::{Contents, Keep, Manifest, Pruned, Repository, Sent, Target, Watch};
 use smartem_etl::Progress;
 
 use super::{open_store, print_table};
@@ -29,6 +29,7 @@ pub(super) async fn back_up(config: Config, args: &StoreBackup) -> anyhow::Resul
     })?;
     let keep = keep(args.keep, settings.as_ref());
     let store = open_store(&config).await?;
+    Target::check_outside(to, store.dir())?;
     let repository = repository(to, true)?;
     let how = MakeSettings {
         now: (clock::system())(),
@@ -111,16 +112,26 @@ pub(super) async fn list(repository: &Repository, line: &str) -> anyhow::Result<
             ),
             Err(_) => ("damaged".to_owned(), "-".to_owned()),
         };
+        let of = manifest.as_ref().map_or("-", |manifest| of(manifest));
         let verified = if backup.verified { "yes" } else { "no" };
         rows.push([
             backup.made_at.to_string(),
             bytes,
             verified.to_owned(),
             program,
+            of.to_owned(),
         ]);
     }
-    print_table(&["made at", "size", "verified", "version"], &rows);
+    print_table(&["made at", "size", "verified", "version", "of"], &rows);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The id of the store, or the database, that a backup is of.
+fn of(manifest: &Manifest) -> &str {
+    match &manifest.contents {
+        Contents::Influxdb(contents) => &contents.database,
+        Contents::Store(_) => manifest.store().unwrap_or("-"),
+    }
 }
 
 /// The backups in a place.

@@ -10,7 +10,7 @@ use smartem_store::{NewToken, Secret, SecretHash, Store, StoreError, TokenRow};
 
 use super::{load_config, open_store, print_table};
 use crate::cli::{Expiry, Global, Token, TokenAdd};
-use crate::config::{ConfigError, UsageError};
+use crate::config::UsageError;
 use crate::{clock, output};
 
 pub(super) async fn run(args: &Token, global: &Global) -> anyhow::Result<ExitCode> {
@@ -100,14 +100,26 @@ impl Expiry {
     }
 }
 
+/// Characters that a password must have (NIST SP 800-63B, 5.1.1.1).
+const SHORTEST_PASSWORD: usize = 8;
+
 /// The password in a file, without the line end after it.
 fn password_of(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("reading the password from {}", file.display()))?;
     let password = text.trim_end_matches(['\r', '\n']);
     if password.is_empty() || password.contains(['\r', '\n']) {
-        return Err(ConfigError(format!(
+        return Err(UsageError(format!(
             "{} must hold a password, in one line",
+            file.display()
+        ))
+        .into());
+    }
+    let characters = password.chars().count();
+    if characters < SHORTEST_PASSWORD {
+        return Err(UsageError(format!(
+            "the password in {} has {characters} characters, fewer than {SHORTEST_PASSWORD}: it is guessed soon; \
+             take a longer one, or leave `--secret-file` out, so that a secret is made",
             file.display()
         ))
         .into());

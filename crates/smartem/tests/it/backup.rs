@@ -185,6 +185,53 @@ fn the_processes_rest_until_a_place_is_set_then_back_up_verify_and_tell_when() {
     assert_eq!(run.status.code(), Some(78), "{}", said(&run));
 }
 
+#[test]
+fn a_place_of_another_store_and_one_in_the_store_itself_are_refused() {
+    let (one, other) = (Place::new(), Place::new());
+    for place in [&one, &other] {
+        assert!(place.run(&["store", "migrate"]).status.success());
+    }
+    let made = one.run(&["store", "backup", "--to", "kept"]);
+    assert!(made.status.success(), "{}", said(&made));
+    let kept = one.path().join("kept");
+    let kept = kept.to_str().unwrap();
+    let refused = other.run(&["store", "backup", "--to", kept, "--keep-daily", "0"]);
+    assert_eq!(refused.status.code(), Some(78), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("prefix of its own"),
+        "{}",
+        said(&refused)
+    );
+    let listed = text(
+        &one.run(&["store", "restore", "--from", "kept", "--list"])
+            .stdout,
+    );
+    let rows: Vec<Vec<&str>> = listed
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows.len(), 2, "{listed}");
+    assert_eq!(rows[0].last(), Some(&"of"), "{listed}");
+    let id = rows[1].last().unwrap();
+    assert_eq!(id.len(), 16, "{listed}");
+    assert!(said(&refused).contains(id), "{}", said(&refused));
+
+    let within = one.data().join("backups");
+    let within = within.to_str().unwrap();
+    let refused = one.run(&["store", "backup", "--to", within]);
+    assert_eq!(refused.status.code(), Some(78), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("name a folder elsewhere"),
+        "{}",
+        said(&refused)
+    );
+    let config = format!("[process.backup.backup]\nto = \"{within}\"\n");
+    one.write("smartem.toml", config);
+    let refused = one.run(&["etl", "run", "backup"]);
+    assert_eq!(refused.status.code(), Some(78), "{}", said(&refused));
+    assert!(!one.data().join("backups").exists());
+}
+
 fn first_file(dir: &Path) -> std::path::PathBuf {
     let path = std::fs::read_dir(dir)
         .unwrap()

@@ -74,7 +74,7 @@ fn a_token_has_an_end_and_an_answer_in_json() {
 async fn a_password_of_a_file_is_hashed() {
     let place = Place::new();
     store(&place);
-    let file = place.write("password.txt", "letmein\n");
+    let file = place.write("password.txt", "let-me-in\n");
     let file = file.to_str().unwrap();
     let args = [
         "token",
@@ -87,11 +87,11 @@ async fn a_password_of_a_file_is_hashed() {
     ];
     let made = place.run(&args);
     assert!(made.status.success(), "{}", text(&made.stderr));
-    assert!(!text(&made.stdout).contains("letmein"));
+    assert!(!text(&made.stdout).contains("let-me-in"));
     let store = Store::open(&place.data(), Access::Existing).await.unwrap();
     let tokens = store.tokens().await.unwrap();
-    assert!(tokens[0].hash.matches("letmein"));
-    assert!(!tokens[0].hash.matches("letmein\n"));
+    assert!(tokens[0].hash.matches("let-me-in"));
+    assert!(!tokens[0].hash.matches("let-me-in\n"));
 }
 
 #[test]
@@ -100,6 +100,9 @@ fn what_makes_no_sense_is_refused_and_makes_no_token() {
     store(&place);
     let empty = place.write("empty.txt", "\n");
     let empty = empty.to_str().unwrap();
+    // Seven characters of more bytes.
+    let short = place.write("short.txt", "sésamé!\n");
+    let short = short.to_str().unwrap();
     for (args, status) in [
         (&["a b", "--right", "write"][..], 64),
         (&["a:b", "--right", "write"], 64),
@@ -108,7 +111,9 @@ fn what_makes_no_sense_is_refused_and_makes_no_token() {
         (&["a", "--right", "write", "--expires", "soon"], 64),
         (&["a", "--right", "write", "--expires", "2020-01-01"], 64),
         (&["a", "--right", "write", "--expires=-5d"], 64),
-        (&["a", "--right", "write", "--secret-file", empty], 78),
+        (&["a", "--right", "write", "--expires", "-5d"], 64),
+        (&["a", "--right", "write", "--secret-file", empty], 64),
+        (&["a", "--right", "write", "--secret-file", short], 64),
         (
             &["a", "--right", "write", "--secret-file", "no-such-file"],
             1,
@@ -118,6 +123,12 @@ fn what_makes_no_sense_is_refused_and_makes_no_token() {
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(status), "{args:?}: {said}");
         assert!(!said.is_empty());
+        if args.contains(&"-5d") {
+            assert!(said.contains("90d, 12h or 2027-01-31"), "{said}");
+        }
+        if args.contains(&short) {
+            assert!(said.contains("fewer than 8"), "{said}");
+        }
     }
     let listed = text(&place.run(&["token", "list", "--all"]).stdout);
     assert_eq!(listed.lines().count(), 1, "{listed}");
