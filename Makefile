@@ -45,7 +45,7 @@ test: lint test-web test-rust test-browser ## Lint and run all tests
 
 .PHONY: test-rust
 test-rust: web ## Tests of the crates: unit, golden, property, black box
-	@scripts/need.sh cargo cc influxd mosquitto mosquitto_pub
+	@scripts/need.sh cargo cc influx influxd mosquitto mosquitto_pub
 	@scripts/object-storage.sh
 	$(CARGO) test --workspace --locked
 

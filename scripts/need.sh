@@ -9,6 +9,7 @@ for tool in "$@"; do
   case "$tool" in
     cc) command -v cc >/dev/null || missing_packages+=(build-essential) ;;
     chromium) command -v "${CHROMIUM:-chromium}" >/dev/null || missing_packages+=(chromium) ;;
+    influx) command -v influx >/dev/null || missing_packages+=(influxdb-client) ;;
     influxd) command -v influxd >/dev/null || missing_packages+=(influxdb) ;;
     mosquitto) command -v mosquitto >/dev/null || missing_packages+=(mosquitto) ;;
     mosquitto_pub) command -v mosquitto_pub >/dev/null || missing_packages+=(mosquitto-clients) ;;

@@ -21,11 +21,11 @@ pub struct GuardSettings {
 }
 
 impl Default for GuardSettings {
-    /// 10 wrong ones a minute, 20,000 requests a second, and no proxy.
+    /// 10 wrong ones a minute, 100,000 requests a second, and no proxy.
     fn default() -> Self {
         Self {
             failures_per_minute: 10,
-            requests_per_second: 20_000,
+            requests_per_second: 100_000,
             trusted_proxies: Vec::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! The collector as stations and tools see it: the real binary, real connections.
 
+mod clients;
 mod disk;
 mod kill;
 mod whole;
