@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -115,8 +116,9 @@ impl Collector {
         })
     }
 
-    /// Ends it when nothing more is received: all points are committed.
-    pub(crate) async fn close(self) {
+    /// Ends it when nothing more is received: all points are committed, or else the exit status says
+    /// that some are left in the log.
+    pub(crate) async fn close(self) -> ExitCode {
         if let Some(mqtt) = self.mqtt {
             mqtt.close().await;
         }
@@ -127,7 +129,9 @@ impl Collector {
         // What cannot be committed now is in the log, and is taken up at the next start.
         if let Err(error) = self.points.close().await {
             error!(%error, "points are left in the log; they are committed at the next start");
+            return ExitCode::from(smartem_etl::ExitCode::TryAgain.code());
         }
+        ExitCode::SUCCESS
     }
 }
 

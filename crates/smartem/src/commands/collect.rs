@@ -27,6 +27,5 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
     }
     let shutdown = async move { stop.cancelled().await };
     smartem_http::serve(listener, router, readiness, shutdown).await;
-    collector.close().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(collector.close().await)
 }

@@ -49,9 +49,9 @@ pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode
     ));
     serve::announce(&listener)?;
     let scheduler = up::schedule(&platform, &store, &stop)?;
-    serve::serve_collecting(listener, state, collector, stop).await;
+    let status = serve::serve_collecting(listener, state, collector, stop).await;
     scheduler.join().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }
 
 /// Starts the city behind a Raw Sensor API of its own; gives back its address.

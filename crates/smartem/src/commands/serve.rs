@@ -66,9 +66,9 @@ pub(super) async fn serve_collecting(
     mut state: ServeState,
     mut collector: Collector,
     stop: CancellationToken,
-) {
+) -> ExitCode {
     state.metrics = std::mem::take(&mut collector.metrics);
     let parts = std::mem::take(&mut collector.parts);
     serve_with(listener, state, parts, stop).await;
-    collector.close().await;
+    collector.close().await
 }

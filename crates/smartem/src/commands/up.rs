@@ -30,9 +30,9 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
         );
     }
     let scheduler = schedule(&platform, &store, &stop)?;
-    serve::serve_collecting(listener, state, collector, stop).await;
+    let status = serve::serve_collecting(listener, state, collector, stop).await;
     scheduler.join().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }
 
 fn no_source(config: &Config) -> bool {

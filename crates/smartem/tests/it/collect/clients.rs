@@ -13,8 +13,10 @@ fn influx(collector: &Collector, arguments: &[&str]) -> String {
         .args(["-host", "127.0.0.1", "-port", &port])
         .args(["-username", "admin", "-password", &collector.token])
         .args(arguments)
-        .output()
-        .expect("`influx` is needed: install Debian's influxdb-client");
+        .output();
+    let ran = ran.unwrap_or_else(|error| {
+        panic!("`influx` is needed ({error}): install Debian's influxdb-client")
+    });
     let (out, err) = (text(&ran.stdout), text(&ran.stderr));
     assert!(ran.status.success(), "{arguments:?}: {out}{err}");
     out
