@@ -52,6 +52,7 @@ pub struct DatabaseSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KnownStation {
     pub(crate) station_type: Box<str>,
+    pub(crate) network: Box<str>,
     pub(crate) project: Option<Box<str>>,
 }
 
@@ -121,7 +122,9 @@ impl Mapping {
             let is_foreign = known.project.is_some()
                 && database.project.is_some()
                 && known.project.as_deref() != database.project.as_deref();
-            if is_foreign || *known.station_type != *station_type {
+            // A station of this database gets another type when its mapping says so.
+            let is_of_others = *known.network != *database.network;
+            if is_foreign || (is_of_others && *known.station_type != *station_type) {
                 return None;
             }
         }
@@ -141,14 +144,16 @@ mod tests {
 
     fn of(station: NameFrom, stations: &[(&str, &str)]) -> Mapping {
         let known = |station: &StationId| {
-            let (station_type, project) = match station.as_str() {
-                "foreign" => ("ase", "elsewhere"),
-                "other-type" => ("jose", "waalkade"),
-                "ours" => ("ase", "waalkade"),
+            let (station_type, network, project) = match station.as_str() {
+                "foreign" => ("ase", "airsenseur", "elsewhere"),
+                "other-type" => ("jose", "josene", "waalkade"),
+                "retyped" => ("jose", "airsenseur", "waalkade"),
+                "ours" => ("ase", "josene", "waalkade"),
                 _ => return None,
             };
             Some(KnownStation {
                 station_type: station_type.into(),
+                network: network.into(),
                 project: Some(project.into()),
             })
         };
@@ -192,6 +197,7 @@ mod tests {
         for (id, is_reached) in [
             ("foreign", false),
             ("other-type", false),
+            ("retyped", true),
             ("ours", true),
             ("new", true),
         ] {

@@ -395,3 +395,28 @@ async fn damage_within_the_log_loses_only_what_it_hit_and_is_kept_for_a_person()
     let check = store.check().await.unwrap();
     assert!(check.problems.is_empty(), "{:?}", check.problems);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn points_that_go_to_another_station_leave_the_former_one_without_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, points) = open(dir.path()).await;
+    points.write("db", one(START, "7", 20.5)).await.unwrap();
+    points.close().await.unwrap();
+    drop(points);
+    let mut renamed = settings();
+    let mapping = renamed.databases[0].mapping.as_mut().unwrap();
+    mapping.stations = [("7".to_owned(), "seven".to_owned())].into();
+    let points = reopened(&store, renamed).await;
+    let samples = async |id: &str| {
+        let station = StationId::new(id).unwrap();
+        let work = store
+            .work(&station, 9, crate::Columns::All, Growing::No)
+            .await
+            .unwrap()
+            .unwrap();
+        work.hours[0].record.samples.len()
+    };
+    assert_eq!(samples("7").await, 0);
+    assert_eq!(samples("seven").await, 1);
+    drop(points);
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 use smartem_model::Hour;
 
 use super::{HoursByStation, StationHourKey};
@@ -57,6 +57,9 @@ impl Sqlite {
         self.write("giving series to stations", move |transaction| {
             let mut hours = HoursByStation::new();
             for (number, station) in &series {
+                let of_series = hours_of_series(transaction, *number)?;
+                // The station that had them has them no more.
+                mark_former(transaction, *number, &of_series, now)?;
                 transaction
                     .prepare_cached(
                         "UPDATE point_series SET station = ?2, station_type = ?3 WHERE number = ?1",
@@ -68,13 +71,39 @@ impl Sqlite {
                     ])?;
                 if let Some(station) = station {
                     let of_station = hours.entry(StationHourKey::of(station)).or_default();
-                    of_station.extend(hours_of_series(transaction, *number)?);
+                    of_station.extend(of_series);
                 }
             }
             mark_hours(transaction, &hours, now)
         })
         .await
     }
+}
+
+/// Marks the hours of a series with the station that it is of now.
+fn mark_former(
+    transaction: &Transaction<'_>,
+    series: SeriesNo,
+    hours: &BTreeSet<Hour>,
+    now: jiff::Timestamp,
+) -> Result<(), Fault> {
+    let key: Option<i64> = transaction
+        .prepare_cached(
+            "SELECT t.key FROM point_series s JOIN station t ON t.id = s.station
+             WHERE s.number = ?1",
+        )?
+        .query_row([series], |row| row.get(0))
+        .optional()?;
+    let Some(key) = key else {
+        return Ok(());
+    };
+    let change = this_change(transaction)?;
+    let mut mark = transaction.prepare_cached(CHANGE_HOUR)?;
+    for hour in hours {
+        mark.execute(params![key, hour.index(), micros(now), change])?;
+    }
+    note_change(transaction)?;
+    Ok(())
 }
 
 fn hours_of_series(

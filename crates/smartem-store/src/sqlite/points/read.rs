@@ -57,6 +57,7 @@ impl Sqlite {
             let row = crate::sqlite::stations::row_of(transaction, station)?;
             Ok(row.map(|(_, row)| KnownStation {
                 station_type: (&*row.station_type).into(),
+                network: (&*row.network).into(),
                 project: row.project.as_deref().map(Into::into),
             }))
         });

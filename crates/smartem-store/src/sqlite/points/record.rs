@@ -169,16 +169,29 @@ pub(crate) fn raw_record(
             // The number of samples has a limit: beyond it the payload is all there is.
             Ok(stored.united(&pushed, Union::All).unwrap_or(stored))
         }
-        (None, _) => {
-            let station = points.station.clone();
-            let record = points.record(transaction, hour)?;
-            Ok(record.ok_or(StoreError::DamagedRecord {
-                station,
-                time: hour.to_string(),
-                source: codec::CodecError::Malformed("an hour without payload and points"),
-            })?)
-        }
+        (None, _) => match points.record(transaction, hour)? {
+            Some(record) => Ok(record),
+            None => empty(transaction, &points.station, hour),
+        },
     }
+}
+
+/// A record without samples: the points of its hour are of another station by now.
+fn empty(
+    transaction: &Transaction<'_>,
+    station: &StationId,
+    hour: Hour,
+) -> Result<RawRecord, Fault> {
+    let station_type: String = transaction
+        .prepare_cached("SELECT station_type FROM station WHERE id = ?1")?
+        .query_row([station.as_str()], |row| row.get(0))?;
+    let envelope = envelope(station, &station_type, Some(hour));
+    let record = RawRecord::from_parts(&envelope, Samples::default(), &|_| true);
+    Ok(record.map_err(|fault| StoreError::DamagedRecord {
+        station: station.clone(),
+        time: hour.to_string(),
+        source: codec::CodecError::Envelope(fault),
+    })?)
 }
 
 fn series_of(
