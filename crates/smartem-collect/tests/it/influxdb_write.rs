@@ -537,7 +537,7 @@ async fn the_face_of_influxdb_2_answers_in_its_words() {
         (
             "bucket=full",
             "m v=1",
-            r#"503 {"code":"unavailable","message":"the points could not be kept and are not stored; send them again"}"#,
+            r#"503 {"code":"unavailable","message":"no space left on device; send the points again, with the same times"}"#,
         ),
     ] {
         assert_eq!(sent(query, body).await, expected, "{query} {body}");
