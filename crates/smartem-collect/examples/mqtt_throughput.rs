@@ -13,11 +13,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use smartem_collect::receive::mqtt::{DATABASE, MqttConfig, MqttReceiver, Payloads, SetAside};
+use smartem_collect::receive::mqtt::{DATABASE, MqttConfig, MqttReceiver};
 use smartem_mqtt::{Authority, Broker, BrokerSettings, Login, LoginRefused};
-use smartem_store::{
-    Access, DatabaseSettings, Points, PointsSettings, Quarantined, Store, StoreError,
-};
+use smartem_store::{Access, DatabaseSettings, Points, PointsSettings, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -39,16 +37,6 @@ impl Authority for Everybody {
 
     fn may_subscribe(&self, _: &str, _: &str) -> bool {
         false
-    }
-}
-
-struct Nowhere;
-
-#[async_trait]
-impl SetAside for Nowhere {
-    async fn put(&self, faults: Vec<Quarantined>, _: Timestamp) -> Result<(), StoreError> {
-        println!("{} messages set aside", faults.len());
-        Ok(())
     }
 }
 
@@ -119,18 +107,7 @@ async fn main() -> Result<(), Failure> {
         auto_register: true,
         ..MqttConfig::default()
     };
-    let payloads = Payloads {
-        line_protocol: |_, _, _| Vec::new(),
-        push: |_| Ok(Vec::new()),
-    };
-    let receiver = MqttReceiver::new(
-        config,
-        points.clone(),
-        store,
-        payloads,
-        Arc::new(Nowhere),
-        clock,
-    );
+    let receiver = MqttReceiver::new(config, points.clone(), store, clock);
     let counts = receiver.counts();
     let (sink, inbox) = mpsc::channel(64);
     let receiver = tokio::spawn(receiver.run(inbox, CancellationToken::new()));

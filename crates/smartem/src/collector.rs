@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use smartem_collect::receive::authority::StoreAuthority;
 use smartem_collect::receive::influxdb::{self, InfluxdbSettings, PointCounts, QuerySettings};
 use smartem_collect::receive::json::{self, PushConfig, PushReceiver};
-use smartem_collect::receive::mqtt::{self, MqttReceiver, Payloads, Quarantine, Target, Topics};
+use smartem_collect::receive::mqtt::{self, MqttReceiver, Target, Topics};
 use smartem_collect::receive::newest::NewestOfPoints;
 use smartem_collect::receive::sensor_community::{
     self, SensorCommunityPush, SensorCommunityPushConfig,
@@ -266,8 +266,6 @@ async fn start_mqtt(
         },
         points.clone(),
         store.clone(),
-        Payloads::usual(),
-        Arc::new(Quarantine::new(store.clone())),
         clock.clone(),
     );
     let counts = Arc::new(receiver.counts());

@@ -9,15 +9,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use smartem_collect::receive::mqtt::{
-    DATABASE, MqttConfig, MqttReceiver, Payloads, PushedSample, SetAside,
-};
+use smartem_collect::receive::mqtt::{DATABASE, MqttConfig, MqttReceiver};
 use smartem_mqtt::{Authority, Broker, BrokerSettings, Login, LoginRefused};
-use smartem_points::{Cells, FieldValue, Order, PointBatch, PointSource as _, SeriesKey};
+use smartem_points::{Cells, Order, PointSource as _};
 use smartem_simulate::mosquitto;
 use smartem_store::{
-    Access, DatabaseSettings, Intake, NameFrom, Points, PointsSettings, QuarantineFilter,
-    Quarantined, StationMapping, Store, StoreError, TypeFrom,
+    Access, DatabaseSettings, NameFrom, Points, PointsSettings, QuarantineFilter, StationMapping,
+    Store, TypeFrom,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -48,63 +46,6 @@ impl Authority for Open {
     }
 }
 
-struct Aside(Store);
-
-#[async_trait]
-impl SetAside for Aside {
-    async fn put(&self, quarantined: Vec<Quarantined>, now: Timestamp) -> Result<(), StoreError> {
-        let intake = Intake {
-            process: "receiver-mqtt".to_owned(),
-            source: "mqtt".to_owned(),
-            network: "mqtt".to_owned(),
-            project: None,
-            now,
-            records: Vec::new(),
-            quarantined,
-            understood: Vec::new(),
-            checkpoints: Vec::new(),
-        };
-        self.0.take_in(intake).await.map(|_| ())
-    }
-}
-
-/// Lines of the form `measurement field=number`.
-fn lines(text: &[u8], time: i64, batch: &mut PointBatch) -> Vec<String> {
-    let text = String::from_utf8_lossy(text);
-    let read = text.lines().filter_map(|line| {
-        let parsed = line.split_once(' ').and_then(|(measurement, rest)| {
-            let (field, value) = rest.split_once('=')?;
-            Some((measurement, field, value.parse().ok()?))
-        });
-        let Some((measurement, field, value)) = parsed else {
-            return Some(format!("no line: {line}"));
-        };
-        let key = SeriesKey::new(measurement, []);
-        batch.push(key, time, [(field, FieldValue::Float(value))]);
-        None
-    });
-    read.collect()
-}
-
-/// An object `{station, type, time, values}`.
-fn push(text: &[u8]) -> Result<Vec<PushedSample>, String> {
-    let object: serde_json::Value =
-        serde_json::from_slice(text).map_err(|problem| problem.to_string())?;
-    let values = object["values"].as_object().ok_or("no values")?;
-    let values = values.iter();
-    let values = values.map(|(name, value)| {
-        let value = value.as_f64().unwrap_or_default();
-        (name.clone(), FieldValue::Float(value))
-    });
-    Ok(vec![PushedSample {
-        station: object["station"].as_str().unwrap_or_default().to_owned(),
-        station_type: object["type"].as_str().map(str::to_owned),
-        time: object["time"].as_i64(),
-        instrument: object["meta_id"].as_str().map(str::to_owned),
-        values: values.collect(),
-    }])
-}
-
 struct Platform {
     store: Store,
     points: Points,
@@ -132,17 +73,7 @@ impl Platform {
         let settings = PointsSettings::new(databases, Arc::new(now));
         let points = Points::open(&store, settings).await.unwrap();
         let (sink, inbox) = mpsc::channel(64);
-        let receiver = MqttReceiver::new(
-            config,
-            points.clone(),
-            store.clone(),
-            Payloads {
-                line_protocol: lines,
-                push,
-            },
-            Arc::new(Aside(store.clone())),
-            Arc::new(now),
-        );
+        let receiver = MqttReceiver::new(config, points.clone(), store.clone(), Arc::new(now));
         let receiver = tokio::spawn(receiver.run(inbox, CancellationToken::new()));
         let settings = BrokerSettings {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
@@ -237,8 +168,8 @@ async fn every_payload_becomes_points() {
             .await,
         ""
     );
-    let object =
-        r#"{"station": "b1", "type": "josene", "time": 7, "meta_id": "S1", "values": {"no2": 3}}"#;
+    let object = r#"{"station": "b1", "station_type": "josene", "samples":
+        [{"time": "1970-01-01T00:00:00.000000007Z", "meta_id": "S1", "no2": 3}]}"#;
     assert_eq!(platform.publish("smartem/push", object).await, "");
 
     // Two numbers of one instant are two points.
@@ -277,7 +208,7 @@ async fn what_cannot_be_used_is_set_aside_and_the_rest_goes_on() {
     assert_eq!(platform.publish("smartem/roof/temperature", "1").await, "");
     let places = platform.quarantine().await;
     let expected = [
-        ("smartem/influx/air", "no line: nonsense"),
+        ("smartem/influx/air", "line 2: "),
         ("smartem/influx/nowhere", "there is no database `nowhere`"),
         ("smartem/push", "EOF"),
         ("smartem/roof", "the topic is none of"),

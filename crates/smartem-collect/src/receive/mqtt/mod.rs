@@ -8,19 +8,15 @@ mod payload;
 mod receiver;
 mod stations;
 mod topics;
-mod usual;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
-use smartem_points::{FieldValue, PointBatch};
-use smartem_store::{Quarantined, StoreError};
+use smartem_points::FieldValue;
 
 pub use receiver::{MqttCounts, MqttReceiver};
 pub use topics::{Target, Topics};
-pub use usual::Quarantine;
 
 /// The database of plain numbers and pushed objects.
 pub const DATABASE: &str = "mqtt";
@@ -55,37 +51,20 @@ impl Default for MqttConfig {
     }
 }
 
-/// How payloads are read that other receivers take too.
-#[derive(Clone)]
-pub struct Payloads {
-    /// Reads line protocol; points without time get the time given (nanoseconds since 1970). Gives
-    /// what is wrong with the lines that it left out.
-    pub line_protocol: fn(&[u8], i64, &mut PointBatch) -> Vec<String>,
-    /// Reads the object of `POST /api/v1/push`; else what is wrong with it.
-    pub push: fn(&[u8]) -> Result<Vec<PushedSample>, String>,
-}
-
 /// One sample of a pushed object.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PushedSample {
+struct PushedSample {
     /// The id of the station.
-    pub station: String,
+    station: String,
     /// Its type, where the object tells it.
-    pub station_type: Option<String>,
+    station_type: Option<String>,
     /// Nanoseconds since 1970; `None`: the time of arrival.
-    pub time: Option<i64>,
+    time: Option<i64>,
     /// The instrument (`meta_id`).
-    pub instrument: Option<String>,
+    instrument: Option<String>,
     /// Keys with their values.
-    pub values: Vec<(String, FieldValue<'static>)>,
+    values: Vec<(String, FieldValue<'static>)>,
 }
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Where goes what could not be understood.
-#[async_trait]
-pub trait SetAside: Send + Sync {
-    /// Sets bodies aside, as far as that is not too much.
-    async fn put(&self, quarantined: Vec<Quarantined>, now: Timestamp) -> Result<(), StoreError>;
-}

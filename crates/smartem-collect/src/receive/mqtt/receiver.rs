@@ -14,9 +14,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::payload::number;
+use super::payload::{lines, number, push};
 use super::stations::{Known, Stations};
-use super::{Clock, DATABASE, MqttConfig, Payloads, PushedSample, SetAside, Target};
+use super::{Clock, DATABASE, MqttConfig, PushedSample, Target};
+use crate::receive::aside::Aside;
 
 const NOT_OURS: &str = "the topic is none of <prefix>/<station>/<indicator>, \
                         <prefix>/influx/<database> and <prefix>/push";
@@ -32,8 +33,7 @@ pub struct MqttReceiver {
     config: MqttConfig,
     points: Points,
     stations: Stations,
-    payloads: Payloads,
-    aside: Arc<dyn SetAside>,
+    aside: Aside,
     clock: Clock,
     counters: Arc<Counters>,
     /// The time of the newest plain number: two numbers of one instant are two points.
@@ -76,21 +76,14 @@ struct Round {
 struct GivenUp;
 
 impl MqttReceiver {
-    /// A receiver that writes into `points` and knows the stations of `store`.
-    pub fn new(
-        config: MqttConfig,
-        points: Points,
-        store: Store,
-        payloads: Payloads,
-        aside: Arc<dyn SetAside>,
-        clock: Clock,
-    ) -> Self {
+    /// A receiver that writes into `points`, knows the stations of `store`, and sets aside there what
+    /// cannot be understood.
+    pub fn new(config: MqttConfig, points: Points, store: Store, clock: Clock) -> Self {
         Self {
             config,
             points,
+            aside: Aside::new(store.clone(), DATABASE),
             stations: Stations::new(store),
-            payloads,
-            aside,
             clock,
             counters: Arc::default(),
             last: i64::MIN,
@@ -198,13 +191,13 @@ impl MqttReceiver {
             },
             Some(Target::Lines { database }) => {
                 let batch = round.batches.entry(database.into()).or_default();
-                let faults = (self.payloads.line_protocol)(&payload, arrived, batch);
+                let faults = lines(&payload, arrived, batch);
                 round.lines.push((index, database.into()));
                 if !faults.is_empty() {
                     round.fault(index, faults.join("; "));
                 }
             }
-            Some(Target::Push) => match (self.payloads.push)(&payload) {
+            Some(Target::Push) => match push(&payload) {
                 Err(fault) => round.fault(index, fault),
                 Ok(samples) => {
                     for sample in samples {

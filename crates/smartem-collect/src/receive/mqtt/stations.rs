@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use smartem_model::StationId;
-use smartem_store::{DEFAULT_MOVE_M, StationDeclaration, Store, StoreError};
+use smartem_store::{Store, StoreError};
 use tokio::time::Instant;
 
 use super::MqttConfig;
+use crate::receive::stations;
 
 /// How long what is known of a station is not asked again.
 const REMEMBER: Duration = Duration::from_secs(10);
@@ -17,16 +18,16 @@ const REMEMBERED: usize = 100_000;
 /// The type of a station, or what keeps its messages from being taken.
 pub(super) type Known = Result<Arc<str>, Arc<str>>;
 
-/// The types of the stations of a store.
+/// The types of the stations of a store; also which names are of no station is remembered.
 pub(super) struct Stations {
-    store: Store,
+    stations: stations::Stations,
     known: HashMap<String, (Known, Instant)>,
 }
 
 impl Stations {
     pub(super) fn new(store: Store) -> Self {
         Self {
-            store,
+            stations: stations::Stations::new(store),
             known: HashMap::new(),
         }
     }
@@ -64,8 +65,8 @@ impl Stations {
         let Some(id) = StationId::new(name) else {
             return Ok(Err(format!("`{name}` cannot be the id of a station").into()));
         };
-        if let Some(view) = self.store.station(&id).await? {
-            return Ok(Ok(view.station_type));
+        if let Some(known) = self.stations.find(&id).await? {
+            return Ok(Ok(known.station_type));
         }
         if !config.auto_register {
             return Ok(Err(format!(
@@ -74,20 +75,12 @@ impl Stations {
             )
             .into()));
         }
-        let station_type = told.unwrap_or(&config.station_type).to_owned();
-        let declaration = StationDeclaration {
-            id,
-            station_type: station_type.clone(),
-            name: None,
-            network: Some(super::DATABASE.to_owned()),
-            project: config.project.clone(),
-            cadence_s: None,
-            location: None,
-            move_m: DEFAULT_MOVE_M,
-            now,
+        let new = stations::Known {
+            station_type: told.unwrap_or(&config.station_type).into(),
+            project: config.project.as_deref().map(Into::into),
         };
-        self.store.declare_station(declaration).await?;
-        Ok(Ok(station_type.into()))
+        let made = self.stations.register(&id, new, super::DATABASE, now);
+        Ok(Ok(made.await?.station_type))
     }
 }
 
