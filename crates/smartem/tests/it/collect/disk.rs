@@ -1,12 +1,15 @@
 //! A full disk and a folder that cannot be written: told clearly, nothing is damaged, and it goes on by
 //! itself.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::{Collector, Connection};
-use crate::support::{Place, wait_until};
+use crate::support::{Place, text, wait_until};
 
 const CONFIG: &str = "[collect]\ncommit_every = \"200ms\"\n[collect.mqtt]\nenabled = false\n\
     [[collect.database]]\nname = \"load\"\n";
@@ -42,12 +45,12 @@ fn line(number: i64) -> String {
 }
 
 /// Writes until a write is refused; how many were taken, and what the refusal said.
-fn write_until_refused(connection: &mut Connection, from: i64) -> (i64, String) {
+fn write_until_refused(connection: &Connection, from: i64) -> (i64, String) {
     let since = Instant::now();
     let mut number = from;
     loop {
         number += 1;
-        let answer = connection.post("/write?db=load&precision=s", line(number).as_bytes());
+        let answer = connection.post("/write?db=load&precision=s", &line(number));
         let (status, body) = answer.unwrap();
         if status != 204 {
             assert_eq!(status, 503, "{body}");
@@ -65,7 +68,7 @@ fn write_when_possible(collector: &Collector, number: i64) {
     wait_until("it writes again", || {
         let answer = collector
             .connect()
-            .post("/write?db=load&precision=s", body.as_bytes());
+            .post("/write?db=load&precision=s", &body);
         answer.is_ok_and(|(status, _)| status == 204)
     });
 }
@@ -99,30 +102,61 @@ fn a_full_disk_and_a_read_only_one_are_told_and_got_over() {
         fill.output().unwrap();
     };
     fill();
-    let (taken, told) = write_until_refused(&mut collector.connect(), 1);
+    let (taken, told) = write_until_refused(&collector.connect(), 1);
     assert!(told.contains("full") && told.contains("space"), "{told}");
     assert!(stored(&collector) >= taken);
     std::fs::remove_file(&filler).unwrap();
     write_when_possible(&collector, taken + 1);
     assert!(stored(&collector) > taken);
 
-    let is_read_only = disk.remount("ro");
-    if is_read_only {
-        let (taken_now, told) = write_until_refused(&mut collector.connect(), taken + 1);
-        assert!(told.contains("writ"), "{told}");
-        assert!(disk.remount("rw"));
-        write_when_possible(&collector, taken_now + 1);
-    } else {
-        println!("skipped: the disk is busy, so it cannot be made read-only");
-    }
     let before = stored(&collector);
     assert_eq!(collector.service.terminate(), Some(0));
-    let checked = place.run(&["store", "check"]);
+
+    assert!(disk.remount("ro"));
+    let refused = place.run(&["collect", "--listen", "127.0.0.1:0"]);
+    assert_eq!(refused.status.code(), Some(75));
+    let told = text(&refused.stderr);
     assert!(
-        checked.status.success(),
-        "{}",
-        crate::support::text(&checked.stdout)
+        told.contains("Read-only") || told.contains("not writable"),
+        "{told}"
     );
+    assert!(disk.remount("rw"));
+    let checked = place.run(&["store", "check"]);
+    assert!(checked.status.success(), "{}", text(&checked.stdout));
     let collector = Collector::start(&place, "collect");
     assert_eq!(stored(&collector), before);
+}
+
+/// The user `nobody`, where this one may be anybody: nothing is read-only for root.
+const NOBODY: &str = "65534";
+
+#[test]
+fn a_folder_that_becomes_read_only_is_told_and_got_over() {
+    let place = Place::new();
+    place.write("smartem.toml", CONFIG);
+    assert!(place.run(&["store", "migrate"]).status.success());
+    let root = place.path().metadata().unwrap().uid() == 0;
+    let mut collect = place.command(&["collect", "--listen", "127.0.0.1:0"]);
+    if root {
+        let given = Command::new("chown")
+            .args(["-R", NOBODY])
+            .arg(place.path())
+            .status();
+        assert!(given.unwrap().success());
+        collect.uid(NOBODY.parse().unwrap());
+    }
+    let collector = Collector::of(&place, collect);
+    write_when_possible(&collector, 1);
+    let points = place.data().join("points");
+    let mode = |mode| std::fs::set_permissions(&points, Permissions::from_mode(mode)).unwrap();
+    // With the next commit the log goes on in a new file.
+    mode(0o500);
+    let (taken, told) = write_until_refused(&collector.connect(), 1);
+    assert!(told.contains("not writable"), "{told}");
+    mode(0o700);
+    write_when_possible(&collector, taken + 1);
+    assert!(stored(&collector) > taken);
+    assert_eq!(collector.service.terminate(), Some(0));
+    let checked = place.run(&["store", "check"]);
+    assert!(checked.status.success(), "{}", text(&checked.stdout));
 }

@@ -47,7 +47,7 @@ fn what_was_acknowledged_is_there_exactly_once_however_often_it_is_killed() {
         std::thread::scope(|scope| {
             for writer in 0..WRITERS {
                 let (progress, is_over, collector) = (&progress, &is_over, &collector);
-                scope.spawn(move || write(writer, collector.connect(), progress, is_over));
+                scope.spawn(move || write(writer, &collector.connect(), progress, is_over));
             }
             std::thread::sleep(Duration::from_millis(random.random_range(20..700)));
             // Killed while they write; only then they are told.
@@ -74,7 +74,7 @@ fn what_was_acknowledged_is_there_exactly_once_however_often_it_is_killed() {
 /// connection breaks.
 fn write(
     writer: usize,
-    mut connection: Connection,
+    connection: &Connection,
     progress: &Mutex<[Progress; WRITERS]>,
     is_over: &AtomicBool,
 ) {
@@ -93,7 +93,7 @@ fn write(
             let mut progress = progress.lock().unwrap();
             progress[writer].sent = progress[writer].sent.max(last);
         }
-        match connection.post("/write?db=load&precision=s", body.as_bytes()) {
+        match connection.post("/write?db=load&precision=s", &body) {
             Ok((204, _)) => progress.lock().unwrap()[writer].acknowledged = last,
             Ok((status, answer)) => panic!("{status}: {answer}"),
             Err(_) => return,

@@ -5,9 +5,6 @@ mod disk;
 mod kill;
 mod whole;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-
 use serde_json::Value;
 
 use crate::support::{Place, Service};
@@ -21,7 +18,12 @@ pub(super) struct Collector {
 impl Collector {
     /// Starts `smartem collect` or `smartem up`; the token of its first start is in its folder.
     pub(super) fn start(place: &Place, command: &str) -> Self {
-        let service = Service::start(place.command(&[command, "--listen", "127.0.0.1:0"]));
+        Self::of(place, place.command(&[command, "--listen", "127.0.0.1:0"]))
+    }
+
+    /// Starts a command that collects.
+    pub(super) fn of(place: &Place, command: std::process::Command) -> Self {
+        let service = Service::start(command);
         let token = std::fs::read_to_string(place.data().join("admin-token")).unwrap();
         Self {
             service,
@@ -30,7 +32,7 @@ impl Collector {
     }
 
     pub(super) fn connect(&self) -> Connection {
-        Connection::open(&self.service.url, &self.token).unwrap()
+        Connection::open(&self.service.url, &self.token)
     }
 
     /// What `/query` answers, its times in nanoseconds.
@@ -48,56 +50,37 @@ impl Collector {
     }
 }
 
-/// A connection that is kept, as a station or an agent keeps it.
+/// A connection that is kept, as a station or a gateway keeps it.
 pub(super) struct Connection {
-    stream: BufReader<TcpStream>,
-    host: String,
+    client: reqwest::Client,
+    url: String,
     token: String,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Connection {
-    pub(super) fn open(url: &str, token: &str) -> std::io::Result<Self> {
-        let host = url.trim_start_matches("http://").trim_end_matches('/');
-        let stream = TcpStream::connect(host)?;
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-            host: host.to_owned(),
-            token: token.to_owned(),
-        })
+    pub(super) fn open(url: &str, token: &str) -> Self {
+        Self {
+            client: reqwest::Client::new(),
+            url: url.trim_end_matches('/').to_owned(),
+            token: format!("Token {token}"),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
+        }
     }
 
     /// Sends a body; status and answer, or that the connection broke.
-    pub(super) fn post(&mut self, path: &str, body: &[u8]) -> std::io::Result<(u16, String)> {
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Token {}\r\nContent-Length: {}\r\n\r\n",
-            self.host,
-            self.token,
-            body.len()
-        );
-        let mut message = head.into_bytes();
-        message.extend_from_slice(body);
-        self.stream.get_mut().write_all(&message)?;
-        let broken = || std::io::Error::other("the answer was cut short");
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).and_then(|it| it.parse().ok());
-        let status = status.ok_or_else(broken)?;
-        let mut length = 0;
-        loop {
-            line.clear();
-            if self.stream.read_line(&mut line)? == 0 {
-                return Err(broken());
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap_or(0);
-            }
-        }
-        let mut answer = vec![0; length];
-        self.stream.read_exact(&mut answer)?;
-        Ok((status, String::from_utf8_lossy(&answer).into_owned()))
+    pub(super) fn post(&self, path: &str, body: &str) -> reqwest::Result<(u16, String)> {
+        let request = self
+            .client
+            .post(format!("{}{path}", self.url))
+            .header("Authorization", &self.token)
+            .body(body.to_owned());
+        self.runtime.block_on(async {
+            let answer = request.send().await?;
+            Ok((answer.status().as_u16(), answer.text().await?))
+        })
     }
 }

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
+use smartem_model::{Hour, StationId};
+use smartem_store::{Access, Store};
 
 use super::Collector;
-use crate::support::{Place, Service, wait_until};
+use crate::support::{Place, Service, block_on, wait_until};
 
 const CONFIG: &str = "[collect]\ncommit_every = \"300ms\"\nauto_register = true\n\
     [collect.mqtt]\nenabled = false\n\
@@ -53,7 +55,7 @@ fn what_a_station_pushes_is_on_the_map_answers_queries_and_can_be_harvested() {
     let body = lines("BOX_1", hours_ago, 178) + &lines("STRAY", hours_ago, 2);
     let (status, answer) = up
         .connect()
-        .post("/write?db=boxes&precision=s", body.as_bytes())
+        .post("/write?db=boxes&precision=s", &body)
         .unwrap();
     assert_eq!(status, 204, "{answer}");
 
@@ -69,14 +71,10 @@ fn what_a_station_pushes_is_on_the_map_answers_queries_and_can_be_harvested() {
         !last_values(&up.service, "4711").is_empty()
     });
     let observations = "/api/v1/stations/4711/observations";
-    drop(place.run(&[
-        "etl",
-        "run",
-        "refiner",
-        "--now",
-        &(now + 2.hours()).to_string(),
-    ]));
+    let later = (now + 2.hours()).to_string();
     wait_until("its hours are refined", || {
+        let refined = place.run(&["etl", "run", "refiner", "--now", &later]);
+        assert!(refined.status.success());
         let (status, body) = up.service.get(observations);
         status == 200 && body.contains("pm10")
     });
@@ -93,20 +91,37 @@ fn what_a_station_pushes_is_on_the_map_answers_queries_and_can_be_harvested() {
         ),
     );
     assert!(other.run(&["store", "migrate"]).status.success());
-    let said = other.etl("harvester-influxdb");
-    assert!(said.contains("records_new"), "{said}");
+    // Later, when all of its hours are over.
+    let read = other.run(&["etl", "run", "harvester-influxdb", "--now", &later]);
+    assert!(read.status.success());
+    let station = StationId::new("4711").unwrap();
+    let harvested = block_on(async {
+        let store = Store::open(&other.data(), Access::Existing).await.unwrap();
+        let hours = [hours_ago, now + 1.hour()].map(|time| Hour::containing(time).unwrap());
+        let mut samples = 0;
+        for hour in store
+            .stored_hours(&station, hours[0], hours[1])
+            .await
+            .unwrap()
+        {
+            let record = store.raw_record(&station, hour).await.unwrap().unwrap();
+            samples += record.samples.len();
+        }
+        samples
+    });
+    assert_eq!(harvested, 178);
 }
 
 #[test]
-fn a_json_push_needs_a_token_and_reaches_the_map() {
+fn a_json_push_needs_a_token_and_answers_queries() {
     let place = Place::new();
     place.write("smartem.toml", CONFIG);
     let up = Collector::start(&place, "up");
     let push = r#"{"station": "kid-1", "station_type": "vanilla", "samples": [{"no2": 21.5}]}"#;
-    let mut stranger = super::Connection::open(&up.service.url, "nobody").unwrap();
-    let (status, answer) = stranger.post("/api/v1/push", push.as_bytes()).unwrap();
+    let stranger = super::Connection::open(&up.service.url, "nobody");
+    let (status, answer) = stranger.post("/api/v1/push", push).unwrap();
     assert_eq!(status, 401, "{answer}");
-    let (status, answer) = up.connect().post("/api/v1/push", push.as_bytes()).unwrap();
+    let (status, answer) = up.connect().post("/api/v1/push", push).unwrap();
     assert_eq!(status, 200, "{answer}");
     let found = up.query("push", "SELECT no2 FROM vanilla WHERE station = 'kid-1'");
     assert_eq!(found["results"][0]["series"][0]["values"][0][1], 21.5);
