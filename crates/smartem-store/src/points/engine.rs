@@ -14,12 +14,11 @@ use tracing::{error, info};
 
 use super::buffer::Buffer;
 use super::catalogue::{Catalogue, Definition, SeriesNo};
-use super::entry::{self, EntryWriter, Replay};
+use super::entry::{self, EntryWriter};
 use super::flush::{self, Frozen};
 use super::log::{self, Log};
 use super::mapping::{FindStation, KnownStation, Mapping};
 use super::newest::NewestValues;
-use super::rows::FieldNo;
 use super::write::Application;
 use super::{PointsError, PointsNumbers, PointsSettings, SeriesOverview, WriteReport};
 use crate::codec::CodecError;
@@ -443,28 +442,17 @@ fn remapped(
         .collect()
 }
 
-impl Replay for State {
-    fn define(&mut self, definition: Definition) -> Result<(), CodecError> {
+impl State {
+    /// Takes a definition of the log; defining again what is stored changes nothing.
+    pub(crate) fn define_again(&mut self, definition: Definition) -> Result<(), CodecError> {
         let before = self.catalogue.all_series().len();
         self.catalogue
             .define(&definition)
             .map_err(|_| CodecError::Malformed("a part of something that is not defined"))?;
-        let after = self.catalogue.all_series().len();
-        if after > before {
+        if self.catalogue.all_series().len() > before {
             self.newest.begin(u32::try_from(before).unwrap_or(u32::MAX));
         }
-        // Defining again what is stored changes nothing.
         self.unsaved.push(definition);
         Ok(())
-    }
-
-    fn catalogue(&self) -> &Catalogue {
-        &self.catalogue
-    }
-
-    fn points(&mut self, series: &[SeriesNo], fields: &[Vec<FieldNo>], batch: &PointBatch) {
-        for ((point, series), fields) in batch.points().zip(series).zip(fields) {
-            self.active.push(*series, point, fields);
-        }
     }
 }

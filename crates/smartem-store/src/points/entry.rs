@@ -5,6 +5,7 @@
 use smartem_points::{FieldType, FieldValue, PointBatch};
 
 use super::catalogue::{Catalogue, Definition, SeriesNo};
+use super::engine::State;
 use super::rows::FieldNo;
 use crate::codec::CodecError;
 use crate::codec::bytes::{Reader, put_text, put_varint, unzigzag, zigzag};
@@ -100,16 +101,8 @@ impl EntryWriter {
     }
 }
 
-/// What is done with an entry that is read back.
-pub(crate) trait Replay {
-    fn define(&mut self, definition: Definition) -> Result<(), CodecError>;
-    fn catalogue(&self) -> &Catalogue;
-    /// Takes the points of one series, all in `batch`.
-    fn points(&mut self, series: &[SeriesNo], fields: &[Vec<FieldNo>], batch: &PointBatch);
-}
-
-/// Reads an entry.
-pub(crate) fn replay(entry: &[u8], into: &mut impl Replay) -> Result<(), CodecError> {
+/// Reads an entry into memory.
+pub(crate) fn replay(entry: &[u8], state: &mut State) -> Result<(), CodecError> {
     let mut reader = Reader::new(entry);
     let (mut time, mut fields) = (0_i64, Vec::new());
     let mut batch = PointBatch::new();
@@ -121,7 +114,7 @@ pub(crate) fn replay(entry: &[u8], into: &mut impl Replay) -> Result<(), CodecEr
         let kind = reader.byte()?;
         if kind != POINT && kind != SIMILAR_POINT {
             let definition = definition(kind, &mut reader)?;
-            into.define(definition)?;
+            state.define_again(definition)?;
             continue;
         }
         let series = number(&mut reader)?;
@@ -132,7 +125,7 @@ pub(crate) fn replay(entry: &[u8], into: &mut impl Replay) -> Result<(), CodecEr
                 .map(|_| number(&mut reader))
                 .collect::<Result<Vec<_>, _>>()?;
         }
-        let types = types_of(into.catalogue(), series, &fields)?;
+        let types = types_of(&state.catalogue, series, &fields)?;
         for field_type in types {
             let value = value(field_type, &mut reader)?;
             batch.push_field(nameless, &value);
@@ -141,7 +134,9 @@ pub(crate) fn replay(entry: &[u8], into: &mut impl Replay) -> Result<(), CodecEr
         series_of.push(series);
         fields_of.push(fields.clone());
     }
-    into.points(&series_of, &fields_of, &batch);
+    for ((point, series), fields) in batch.points().zip(series_of).zip(&fields_of) {
+        state.active.push(series, point, fields);
+    }
     Ok(())
 }
 
