@@ -187,7 +187,8 @@ impl Server {
             return InfluxError::Denied { server, problem };
         }
         // While a restore lets it read its files again.
-        if problem.contains("shard is disabled") {
+        let reading = ["shard is disabled", "engine is closed"];
+        if reading.iter().any(|it| problem.contains(it)) {
             return InfluxError::Unreachable { server, problem };
         }
         InfluxError::Statement {
