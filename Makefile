@@ -47,7 +47,7 @@ test: lint test-web test-rust test-browser ## Lint and run all tests
 test-rust: web ## Tests of the crates: unit, golden, property, black box
 	@scripts/need.sh cargo cc influx influxd mosquitto mosquitto_pub
 	@scripts/object-storage.sh
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --no-fail-fast
 
 .PHONY: test-web
 test-web: web/node_modules/.installed ## Unit tests of the viewer

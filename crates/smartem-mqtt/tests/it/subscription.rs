@@ -86,7 +86,15 @@ async fn a_message_that_did_not_become_durable_comes_again() {
 
     let (subscription, mut inbox) = subscribe(settings(&mosquitto)).await;
     send(&mosquitto, &["next"]).await;
-    assert_eq!(values(receive_texts(&mut inbox, 1).await), ["next"]);
+    // Each of the two unanswered messages may have ended a connection of its own, so that the broker sent
+    // both once more: QoS 1 is "at least once" (MQTT 3.1.1, 4.3.2).
+    loop {
+        let value = values(receive_texts(&mut inbox, 1).await).remove(0);
+        if value == "next" {
+            break;
+        }
+        assert!(["lost", "kept"].contains(&&*value), "{value}");
+    }
     subscription.stop().await;
 }
 
