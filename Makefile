@@ -45,7 +45,7 @@ test: lint test-web test-rust test-browser ## Lint and run all tests
 
 .PHONY: test-rust
 test-rust: web ## Tests of the crates: unit, golden, property, black box
-	@scripts/need.sh cargo cc influx influxd mosquitto mosquitto_pub
+	@scripts/need.sh cargo cc influx influxd mosquitto mosquitto_pub postgres psql pgbouncer
 	@scripts/object-storage.sh
 	$(CARGO) test --workspace --locked --no-fail-fast
 
@@ -80,14 +80,14 @@ bench: ## Benches of the refiner, the store and the simulator
 
 .PHONY: test-long
 test-long: web ## The tests that kill and that inject failures, with 20 seeds
-	@scripts/need.sh cargo cc influxd mosquitto mosquitto_pub
+	@scripts/need.sh cargo cc influxd mosquitto mosquitto_pub postgres psql pgbouncer
 	KILL_TEST_SEEDS=20 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
 	FAULT_TEST_SEEDS=20 $(CARGO) test --locked -p smartem --test it faults -- --nocapture
 	COLLECT_KILLS=50 $(CARGO) test --locked -p smartem --test it collect::kill -- --nocapture
 
 .PHONY: soak
 soak: web ## The same with 200 seeds, and a backlog with a budget of 30 s (hours)
-	@scripts/need.sh cargo cc influxd mosquitto mosquitto_pub
+	@scripts/need.sh cargo cc influxd mosquitto mosquitto_pub postgres psql pgbouncer
 	KILL_TEST_SEEDS=50 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
 	BACKLOG_BUDGET_S=30 $(CARGO) test --locked -p smartem --test it backlog -- --nocapture
 	FAULT_TEST_SEEDS=200 $(CARGO) test --locked -p smartem --test it faults -- --nocapture

@@ -13,6 +13,14 @@ for tool in "$@"; do
     influxd) command -v influxd >/dev/null || missing_packages+=(influxdb) ;;
     mosquitto) command -v mosquitto >/dev/null || missing_packages+=(mosquitto) ;;
     mosquitto_pub) command -v mosquitto_pub >/dev/null || missing_packages+=(mosquitto-clients) ;;
+    pgbouncer) command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || missing_packages+=(pgbouncer) ;;
+    # A PostgreSQL of any version will do, with PostGIS for it.
+    postgres)
+      initdb=$(command -v initdb || ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -n 1)
+      [ -n "$initdb" ] || missing_packages+=(postgresql-15)
+      share=$("$(dirname "$(readlink -f "${initdb:-/}")")/pg_config" --sharedir 2>/dev/null || true)
+      [ -e "${share:-/usr/share/postgresql/15}/extension/postgis.control" ] || missing_packages+=(postgresql-15-postgis-3) ;;
+    psql) command -v psql >/dev/null || missing_packages+=(postgresql-client) ;;
     cargo) command -v cargo >/dev/null || missing_by_hand+=("a Rust toolchain (cargo), 1.89 or later") ;;
     cargo-fuzz) command -v cargo-fuzz >/dev/null || missing_by_hand+=("cargo-fuzz, with nightly Rust (rustup toolchain install nightly; cargo install cargo-fuzz)") ;;
     node) { command -v node && command -v npm; } >/dev/null || missing_by_hand+=("Node.js 20 or later with npm") ;;

@@ -289,6 +289,11 @@ impl Process for Chain {
         &self.name
     }
 
+    /// By source.
+    fn is_divided(&self) -> bool {
+        true
+    }
+
     /// A source that fails stops none of the others; the run failed only if all of them did.
     async fn run(&self, run: &Run) -> Result<Outcome, ProcessError> {
         let mut outcomes = Vec::new();
@@ -298,6 +303,15 @@ impl Process for Chain {
                 break;
             }
             let origin = input.origin();
+            let mut held = None;
+            if run.store.is_shared() {
+                let name = format!("{}/{}", self.name, origin.source);
+                held = run.store.lock(&name).await?;
+                if held.is_none() {
+                    outcomes.push(Outcome::AlreadyRunning);
+                    continue;
+                }
+            }
             let sink = Sink {
                 run,
                 origin,
@@ -308,7 +322,11 @@ impl Process for Chain {
                 run.counters
                     .add_labelled("sources_unreachable", &origin.source, 1);
             };
-            match input.read(run, self.intent, &sink).await {
+            let read = input.read(run, self.intent, &sink).await;
+            if let Some(lock) = held {
+                lock.release().await;
+            }
+            match read {
                 Ok(outcome) => outcomes.push(outcome),
                 Err(InputError::Store(error)) => return Err(error.into()),
                 Err(InputError::Interrupted | InputError::Output(OutputError::Interrupted)) => {
@@ -327,12 +345,16 @@ impl Process for Chain {
 /// The outcome over all sources: what is left to do counts most, one failure among successes least.
 fn combined(outcomes: &[Outcome]) -> Outcome {
     let any = |wanted: Outcome| outcomes.contains(&wanted);
+    let all =
+        |wanted: Outcome| !outcomes.is_empty() && outcomes.iter().all(|outcome| *outcome == wanted);
     if any(Outcome::Stopped) {
         Outcome::Stopped
     } else if any(Outcome::BudgetSpent) {
         Outcome::BudgetSpent
-    } else if !outcomes.is_empty() && outcomes.iter().all(|o| *o == Outcome::Unreachable) {
+    } else if all(Outcome::Unreachable) {
         Outcome::Unreachable
+    } else if all(Outcome::AlreadyRunning) {
+        Outcome::AlreadyRunning
     } else {
         Outcome::Done
     }

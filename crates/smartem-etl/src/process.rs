@@ -22,6 +22,12 @@ pub trait Process: Send + Sync {
     /// The name in configuration, logs and metrics: `harvester-whale`.
     fn name(&self) -> &str;
 
+    /// Whether several runs divide the work among each other where programs on several machines share the
+    /// store; otherwise one run is at work at a time.
+    fn is_divided(&self) -> bool {
+        false
+    }
+
     /// Works until nothing is left, the budget is spent or the run is to stop.
     async fn run(&self, run: &Run) -> Result<Outcome, ProcessError>;
 }
@@ -86,8 +92,15 @@ impl From<&StoreError> for ExitCode {
             StoreError::NewerSchema { .. }
             | StoreError::Corrupt { .. }
             | StoreError::DamagedRecord { .. }
+            | StoreError::CopyDiffers { .. }
             | StoreError::UnknownValue { .. } => Self::Data,
-            StoreError::NotMigrated { .. } => Self::Configuration,
+            StoreError::NotMigrated { .. }
+            | StoreError::Address { .. }
+            | StoreError::Denied { .. }
+            | StoreError::Unprepared { .. }
+            | StoreError::NotEmpty { .. }
+            | StoreError::Uncommitted { .. }
+            | StoreError::NotHere { .. } => Self::Configuration,
             _ => Self::TryAgain,
         }
     }
@@ -344,8 +357,9 @@ pub struct RunReport {
 
 /// Runs a process once, under the rules that hold for every process.
 ///
-/// Only one run of a process is at work at a time, on whatever program; the run and its counts are
-/// recorded in the store, from where `/metrics` serves them.
+/// Only one run of a process is at work at a time, on whatever program, unless runs divide the work among
+/// each other ([`Process::is_divided`]); the run and its counts are recorded in the store, from where
+/// `/metrics` serves them.
 pub async fn run_once(process: &dyn Process, run: Run) -> RunReport {
     let result = run_locked(process, &run).await;
     run.progress.finish();
@@ -373,9 +387,18 @@ pub async fn run_once(process: &dyn Process, run: Run) -> RunReport {
 }
 
 async fn run_locked(process: &dyn Process, run: &Run) -> Result<Outcome, ProcessError> {
-    let Some(_lock) = run.store.lock(process.name()).await? else {
+    if process.is_divided() && run.store.is_shared() {
+        return run_noted(process, run).await;
+    }
+    let Some(lock) = run.store.lock(process.name()).await? else {
         return Ok(Outcome::AlreadyRunning);
     };
+    let result = run_noted(process, run).await;
+    lock.release().await;
+    result
+}
+
+async fn run_noted(process: &dyn Process, run: &Run) -> Result<Outcome, ProcessError> {
     let id = run.store.start_run(process.name(), run.now()).await?;
     let result = process.run(run).await;
     let (exit_code, outcome) = verdict(&result);

@@ -1,5 +1,6 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -10,6 +11,7 @@ use smartem_refine::{Catalogue, ModelSet, Refined, StationFacts, refine};
 use smartem_store::{
     Columns, CommitRefined, DEFAULT_MOVE_M, Growing, RefinedHour, Selection, StationWork, WorkHour,
 };
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::process::{Outcome, Process, ProcessError, Run};
@@ -53,7 +55,14 @@ impl Default for RefinerSettings {
 /// How long after its end the last parts of an hour may come before it is refined for the first time.
 const SETTLES_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
-/// How many stations are asked for at a time.
+/// How long hours of one station are refined before it is given back to those that share the work; far
+/// below the time after which a claim ends by itself.
+const HOLD: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether others are done.
+const WAIT_FOR_OTHERS: Duration = Duration::from_millis(500);
+
+/// How many stations are asked for at a time where nobody else is at work.
 const STATIONS_AT_ONCE: usize = 64;
 
 impl Refiner {
@@ -91,8 +100,23 @@ impl Refiner {
         }))
     }
 
+    /// Refines hours of a station that this program has in hand, and gives it back.
+    ///
+    /// Where others share the work, it goes on with the station for a while: taking it in hand is work, too.
+    async fn refine_claimed(&self, run: &Run, station: &StationId) -> Result<(), ProcessError> {
+        let until = Instant::now() + HOLD;
+        while run.should_end().is_none() {
+            let more = self.refine_some(run, station).await?;
+            if !more || !run.store.is_shared() || Instant::now() > until {
+                break;
+            }
+        }
+        run.store.release_station(station).await?;
+        Ok(())
+    }
+
     /// Refines the hours of a station that follow each other and commits them; whether there were any.
-    async fn refine_some(&self, run: &Run, station: &StationId) -> Result<(), ProcessError> {
+    async fn refine_some(&self, run: &Run, station: &StationId) -> Result<bool, ProcessError> {
         let work = run
             .store
             .work(
@@ -102,7 +126,7 @@ impl Refiner {
                 growing(run.now()),
             )
             .await?;
-        let Some(work) = work else { return Ok(()) };
+        let Some(work) = work else { return Ok(false) };
         let (catalogue, models) = (self.catalogue.clone(), self.models.clone());
         let hours =
             tokio::task::spawn_blocking(move || refine_station(&work, &catalogue, &models)).await?;
@@ -124,7 +148,7 @@ impl Refiner {
             .add("observations_written", report.observations);
         run.counters.add("quarantine_resolved", report.resolved);
         run.show_progress();
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -132,6 +156,11 @@ impl Refiner {
 impl Process for Refiner {
     fn name(&self) -> &'static str {
         "refiner"
+    }
+
+    /// By station.
+    fn is_divided(&self) -> bool {
+        true
     }
 
     async fn run(&self, run: &Run) -> Result<Outcome, ProcessError> {
@@ -142,24 +171,32 @@ impl Process for Refiner {
             run.show_progress();
         }
         run.set_goal(run.store.progress(growing(run.now())).await?.waiting);
+        let at_once = if run.store.is_shared() {
+            // What one has in hand the others cannot do.
+            self.settings.parallel.get()
+        } else {
+            STATIONS_AT_ONCE
+        };
         loop {
-            let stations = run
-                .store
-                .dirty_stations(STATIONS_AT_ONCE, growing(run.now()))
-                .await?;
-            if stations.is_empty() {
+            let growing = growing(run.now());
+            let claimed = run.store.claim_stations(at_once, growing).await?;
+            if claimed.stations.is_empty() && !claimed.others {
                 return Ok(Outcome::Done);
             }
+            if claimed.stations.is_empty() {
+                // Those who have the rest in hand may be killed before they are done.
+                tokio::time::sleep(WAIT_FOR_OTHERS).await;
+            }
             if let Some(outcome) = run.should_end() {
+                for station in &claimed.stations {
+                    run.store.release_station(station).await?;
+                }
                 return Ok(outcome);
             }
-            stream::iter(stations)
+            stream::iter(claimed.stations)
                 .map(Ok::<_, ProcessError>)
                 .try_for_each_concurrent(self.settings.parallel.get(), |station| async move {
-                    match run.should_end() {
-                        Some(_) => Ok(()),
-                        None => self.refine_some(run, &station).await,
-                    }
+                    self.refine_claimed(run, &station).await
                 })
                 .await?;
         }

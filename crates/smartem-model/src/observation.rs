@@ -66,6 +66,8 @@ pub struct Quality {
 pub enum Flag {
     /// A gas concentration below 2 ug/m3.
     BelowDetection,
+    /// The value was computed elsewhere and imported.
+    Imported,
     /// Samples cover less than 75 % of the hour.
     LowCoverage,
     /// The position is the one known of the station, not one measured in this hour.
@@ -77,6 +79,7 @@ impl Flag {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BelowDetection => "below_detection",
+            Self::Imported => "imported",
             Self::LowCoverage => "low_coverage",
             Self::StationLocation => "station_location",
         }
@@ -86,6 +89,7 @@ impl Flag {
     pub fn from_name(name: &str) -> Option<Self> {
         [
             Self::BelowDetection,
+            Self::Imported,
             Self::LowCoverage,
             Self::StationLocation,
         ]

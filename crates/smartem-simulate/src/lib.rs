@@ -14,8 +14,8 @@
 //! - [`opensensemap`], [`sensorthings`], [`timeseries`]: the APIs of openSenseMap, of OGC SensorThings and of
 //!   52North's Timeseries over [`instruments`], a small network of stations.
 //! - [`whale::router`]: the Raw Sensor ("Whale") API v1.1 below `/sensors/v1` over either [`whale::World`].
-//! - [`influxd::Influxd`], [`mosquitto::Mosquitto`]: not played but real, an InfluxDB and an MQTT broker that
-//!   tests start and stop.
+//! - [`influxd::Influxd`], [`mosquitto::Mosquitto`], [`postgres::Postgres`]: not played but real, an InfluxDB,
+//!   an MQTT broker and a PostgreSQL that tests start and stop.
 //!
 //! ```
 //! use smartem_simulate::city::{City, CityConfig};
@@ -43,6 +43,7 @@ pub mod irregular;
 pub mod josene;
 pub mod mosquitto;
 pub mod opensensemap;
+pub mod postgres;
 pub mod recorded;
 pub mod sensor_community;
 pub mod sensorthings;

@@ -21,7 +21,7 @@ pub enum StoreError {
         }
     )]
     NotMigrated {
-        /// The database file.
+        /// The database file, or the address of the database.
         path: PathBuf,
         /// Its version; 0 when there is none.
         found: u32,
@@ -35,7 +35,7 @@ pub enum StoreError {
         path.display()
     )]
     NewerSchema {
-        /// The database file.
+        /// The database file, or the address of the database.
         path: PathBuf,
         /// Its version.
         found: u32,
@@ -47,7 +47,7 @@ pub enum StoreError {
     Locked {
         /// What was tried.
         action: &'static str,
-        /// The database file.
+        /// The database file, or the address of the database.
         path: PathBuf,
     },
     /// No space left.
@@ -55,7 +55,7 @@ pub enum StoreError {
     DiskFull {
         /// What was tried.
         action: &'static str,
-        /// The database file.
+        /// The database file, or the address of the database.
         path: PathBuf,
     },
     /// The file cannot be opened at all.
@@ -66,7 +66,7 @@ pub enum StoreError {
     CannotOpen {
         /// What was tried.
         action: &'static str,
-        /// The database file.
+        /// The database file, or the address of the database.
         path: PathBuf,
     },
     /// The file or its folder may not be written.
@@ -74,7 +74,7 @@ pub enum StoreError {
     ReadOnly {
         /// What was tried.
         action: &'static str,
-        /// The database file.
+        /// The database file, or the address of the database.
         path: PathBuf,
     },
     /// The file is no database, or damaged.
@@ -82,7 +82,7 @@ pub enum StoreError {
     Corrupt {
         /// What was tried.
         action: &'static str,
-        /// The database file.
+        /// The database file, or the address of the database.
         path: PathBuf,
         /// What the database says.
         #[source]
@@ -93,7 +93,7 @@ pub enum StoreError {
     Database {
         /// What was tried.
         action: &'static str,
-        /// The database file.
+        /// The database file, or the address of the database.
         path: PathBuf,
         /// What the database says.
         #[source]
@@ -189,7 +189,7 @@ pub enum StoreError {
     UnknownValue {
         /// What was tried.
         action: &'static str,
-        /// The database file.
+        /// The database file, or the address of the database.
         path: PathBuf,
         /// Which column.
         what: &'static str,
@@ -222,6 +222,84 @@ pub enum StoreError {
     TokenExists {
         /// Its name.
         name: String,
+    },
+    /// An address of a database that cannot be used.
+    #[error("`store.postgres.url`: {problem}")]
+    Address {
+        /// What is wrong, and the remedy.
+        problem: String,
+    },
+    /// The server of the database cannot be reached.
+    #[error(
+        "{action} in {}: the database cannot be reached; look whether it runs and whether its address is right",
+        path.display()
+    )]
+    Unreachable {
+        /// What was tried.
+        action: &'static str,
+        /// The address of the database.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The server does not allow it.
+    #[error(
+        "{action} in {}: the database does not allow it: {problem}; look at the user in \
+         `store.postgres.url`, its password, and the role it has",
+        path.display()
+    )]
+    Denied {
+        /// What was tried.
+        action: &'static str,
+        /// The address of the database.
+        path: PathBuf,
+        /// What the server says.
+        problem: String,
+    },
+    /// The server lacks something that cannot be made by this user.
+    #[error("{action} in {}: {problem}", path.display())]
+    Unprepared {
+        /// What was tried.
+        action: &'static str,
+        /// The address of the database.
+        path: PathBuf,
+        /// What is missing, and the remedy.
+        problem: String,
+    },
+    /// Something that this kind of store does not have.
+    #[error("{action}: {problem}")]
+    NotHere {
+        /// What was tried.
+        action: &'static str,
+        /// Why, and what to do instead.
+        problem: &'static str,
+    },
+    /// A copy into a store that holds something.
+    #[error("copying the store into {}: there is a store already; {remedy}", path.display())]
+    NotEmpty {
+        /// The database file, or the address of the database.
+        path: PathBuf,
+        /// What to do instead.
+        remedy: &'static str,
+    },
+    /// A copy while points wait in the log beside the database.
+    #[error(
+        "copying the store: the log of points in {} holds points that are not in the database yet; start \
+         `smartem collect` (or `smartem up`) on it and stop it again, which commits them",
+        path.display()
+    )]
+    Uncommitted {
+        /// The folder of the log.
+        path: PathBuf,
+    },
+    /// A copy that does not hold what was read.
+    #[error("copying the store into {}: {}; nothing was copied", path.display(), problems.join("; "))]
+    CopyDiffers {
+        /// The database file, or the address of the database.
+        path: PathBuf,
+        /// What is wrong, by table.
+        problems: Vec<String>,
     },
     /// The program is going down.
     #[error("{action} was interrupted")]

@@ -2,15 +2,26 @@ use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
+use futures::FutureExt as _;
+
 use crate::StoreError;
+use crate::postgres::Lease;
 use crate::sqlite::create_dir;
 
-/// A name held by one process on this machine; released when dropped, also when it is killed.
+/// A name held by one process of those that share a store; released when dropped, also when the process
+/// is killed (where the store is a server: a little later).
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub struct ProcessLock {
+    held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
     /// The system's lock lives as long as the open file.
-    _file: File,
+    File { _file: File },
+    /// A row of the database with an end.
+    Lease(Lease),
 }
 
 impl ProcessLock {
@@ -20,11 +31,33 @@ impl ProcessLock {
         Self::take(dir, name)
     }
 
+    fn of_file(file: File) -> Self {
+        Self {
+            held: Held::File { _file: file },
+        }
+    }
+
+    /// Gives it back: another can have it from now on.
+    ///
+    /// Where the store is a server, dropping it does the same a little later.
+    pub async fn release(self) {
+        if let Held::Lease(lease) = self.held {
+            // Boxed, as what a store does on a server.
+            lease.release().boxed().await;
+        }
+    }
+
+    pub(crate) fn of_lease(lease: Lease) -> Self {
+        Self {
+            held: Held::Lease(lease),
+        }
+    }
+
     /// Locks `name` among the processes that use the store in `dir`; `None` when another has it.
     pub(crate) fn take(dir: &Path, name: &str) -> Result<Option<Self>, StoreError> {
         let (file, path) = open(dir, name)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self::of_file(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(not_locked(path, source)),
         }
@@ -34,7 +67,7 @@ impl ProcessLock {
     pub(crate) fn wait(dir: &Path, name: &str) -> Result<Self, StoreError> {
         let (file, path) = open(dir, name)?;
         match file.lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self::of_file(file)),
             Err(source) => Err(not_locked(path, source)),
         }
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::StationHour;
+use crate::columns::micros;
 use jiff::Timestamp;
 use smartem_model::{Flag, Hour, Observation, Period, Position, StationId};
 
@@ -27,6 +28,8 @@ pub struct StationView {
     pub location: Option<Position>,
     /// The newest value of each series, by indicator, sensor and unit.
     pub last: Vec<LastValue>,
+    /// How many observations it has.
+    pub observations: u64,
     /// Start of the first observation.
     pub first_time: Option<Timestamp>,
     /// End of the last observation.
@@ -125,6 +128,45 @@ impl ObservationQuery {
     }
 }
 
+/// No observation is longer than an hour.
+pub(crate) const LONGEST: i64 = 3_600_000_000;
+
+impl ObservationQuery {
+    /// Whether the page is filled from its end.
+    pub(crate) fn is_backward(&self) -> bool {
+        match &self.after {
+            Some(cursor) => cursor.backward,
+            None => self.newest_first || (self.from.is_none() && self.to.is_none()),
+        }
+    }
+
+    /// Between which starts, `[first, last)` in microseconds, the observations of a series are wanted.
+    pub(crate) fn bounds(
+        &self,
+        indicator: &Arc<str>,
+        sensor: &Arc<str>,
+        unit: &Arc<str>,
+    ) -> (i64, i64) {
+        let from = |from: Timestamp| micros(from).saturating_sub(LONGEST);
+        let first = self.from.map_or(i64::MIN, from);
+        let last = self.to.map_or(i64::MAX, ceil_micros);
+        match &self.after {
+            Some(cursor) => {
+                let (after, before) = cursor.bounds(indicator, sensor, unit);
+                (first.max(after), last.min(before))
+            }
+            None => (first, last),
+        }
+    }
+}
+
+/// The first whole microsecond at or after a time.
+fn ceil_micros(time: Timestamp) -> i64 {
+    let cut = micros(time);
+    let is_whole = time.as_nanosecond() == i128::from(cut) * 1000;
+    if is_whole { cut } else { cut.saturating_add(1) }
+}
+
 /// Some of the observations that were asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
@@ -147,6 +189,28 @@ pub struct Cursor {
     /// Towards older observations.
     pub(crate) backward: bool,
     pub(crate) key: OrderKey,
+}
+
+impl Cursor {
+    /// Between which starts, `[first, last)` in microseconds, the observations of a series are that come
+    /// after this place in the direction of reading.
+    pub(crate) fn bounds(
+        &self,
+        indicator: &Arc<str>,
+        sensor: &Arc<str>,
+        unit: &Arc<str>,
+    ) -> (i64, i64) {
+        let key = &self.key;
+        let this = (indicator, sensor, unit);
+        let that = (&key.indicator, &key.sensor, &key.unit);
+        if self.backward {
+            let last = key.start.saturating_add(i64::from(this < that));
+            (i64::MIN, last)
+        } else {
+            let first = key.start.saturating_add(i64::from(this <= that));
+            (first, i64::MAX)
+        }
+    }
 }
 
 /// What observations of a station are ordered by; the start in microseconds since 1970.

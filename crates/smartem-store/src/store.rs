@@ -3,19 +3,22 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
 use smartem_model::raw::RawRecord;
 use smartem_model::{Hour, StationId};
 
+use crate::backend::{Backend, on};
+use crate::postgres::{self, Postgres};
 use crate::sqlite::{Sqlite, blocking, snapshot};
 use crate::{
-    Backlog, ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf, CheckReport, Columns,
-    CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, Intake, IntakeReport,
-    LastIntake, LastReport, Migration, NewToken, ObservationQuery, Page, ProcessLock, Progress,
-    QuarantineEntry, QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts,
-    StationDeclaration, StationHour, StationLocation, StationView, StationWork, StoreError,
-    TokenRow,
+    Backlog, ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf, CheckReport, Claimed,
+    Columns, CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, ImportReport,
+    ImportedHours, ImportedModel, Intake, IntakeReport, LastIntake, LastReport, Migration,
+    NewToken, ObservationQuery, Page, PostgresSettings, ProcessLock, Progress, QuarantineEntry,
+    QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts, StationDeclaration,
+    StationHour, StationLocation, StationView, StationWork, StoreError, TokenRow,
 };
 
 /// How a store is opened.
@@ -36,7 +39,7 @@ pub enum Access {
 /// reads run beside them and see whole transactions only.
 #[derive(Clone)]
 pub struct Store {
-    backend: Arc<Sqlite>,
+    backend: Backend,
 }
 
 impl Store {
@@ -49,8 +52,58 @@ impl Store {
         let dir = dir.to_owned();
         let opened = blocking("opening the store", move || Sqlite::open(&dir, access)).await?;
         Ok(Self {
-            backend: Arc::new(opened),
+            backend: Backend::Sqlite(Arc::new(opened)),
         })
+    }
+
+    /// Opens the store in a PostgreSQL database; `dir` is the folder for what this machine keeps beside it
+    /// (the log of what stations push).
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`StoreError::Address`], [`StoreError::Unreachable`] or [`StoreError::Denied`]
+    /// when there is no way to the database.
+    pub async fn connect(
+        dir: &Path,
+        settings: &PostgresSettings,
+        access: Access,
+    ) -> Result<Self, StoreError> {
+        let opened = Postgres::open(dir, settings, access).boxed().await?;
+        Ok(Self {
+            backend: Backend::Postgres(Arc::new(opened)),
+        })
+    }
+
+    /// Brings a PostgreSQL database to the version of this program; returns the steps that were missing.
+    ///
+    /// Roles and the extension `postgis` are made where they are missing and the user may do that.
+    ///
+    /// # Errors
+    /// [`StoreError::Unprepared`] with the remedy when something is missing that the user may not make.
+    pub async fn migrate_postgres(
+        settings: &PostgresSettings,
+    ) -> Result<Vec<Migration>, StoreError> {
+        postgres::apply(settings).boxed().await
+    }
+
+    /// The steps that a PostgreSQL database is missing; nothing is changed.
+    pub async fn pending_postgres(
+        settings: &PostgresSettings,
+    ) -> Result<Vec<Migration>, StoreError> {
+        postgres::pending(settings).boxed().await
+    }
+
+    /// Where it is, for messages: a folder, or the address of a database without user and password.
+    pub fn place(&self) -> String {
+        match &self.backend {
+            Backend::Sqlite(it) => it.dir().display().to_string(),
+            Backend::Postgres(it) => it.place().display().to_string(),
+        }
+    }
+
+    /// Whether several programs on several machines may work on it at once, each hour being in the hands of
+    /// one ([`Store::claim_stations`]).
+    pub fn is_shared(&self) -> bool {
+        matches!(self.backend, Backend::Postgres(_))
     }
 
     /// Brings the store in the folder `dir` to the version of this program, making it where there
@@ -63,7 +116,20 @@ impl Store {
         .await
     }
 
-    pub(crate) fn backend(&self) -> &Arc<Sqlite> {
+    /// The steps that the store in the folder `dir` is missing, all of them where there is none; nothing is
+    /// changed.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`] when a newer program wrote it.
+    pub async fn pending_dir(dir: &Path) -> Result<Vec<Migration>, StoreError> {
+        let dir = dir.to_owned();
+        blocking("reading the schema version", move || {
+            Sqlite::pending_dir(&dir)
+        })
+        .await
+    }
+
+    pub(crate) fn backend(&self) -> &Backend {
         &self.backend
     }
 
@@ -74,12 +140,12 @@ impl Store {
 
     /// The version of the schema.
     pub async fn schema_version(&self) -> Result<u32, StoreError> {
-        self.backend.schema_version().await
+        on!(self.backend, schema_version())
     }
 
     /// Which store this is: hexadecimal digits, made once; copies and restored backups keep them.
     pub async fn identity(&self) -> Result<Option<String>, StoreError> {
-        self.backend.identity().await
+        on!(self.backend, identity())
     }
 }
 
@@ -90,12 +156,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotAnHour`] for a snapshot among the records; nothing is taken in then.
     pub async fn take_in(&self, intake: Intake) -> Result<IntakeReport, StoreError> {
-        self.backend.take_in(intake).await
+        on!(self.backend, take_in(intake))
     }
 
     /// Takes in newest values: they become the last values of their series where they are newer.
     pub async fn take_in_last(&self, intake: LastIntake) -> Result<LastReport, StoreError> {
-        self.backend.take_in_last(intake).await
+        on!(self.backend, take_in_last(intake))
     }
 
     /// The newest snapshot of a station and its time.
@@ -103,7 +169,7 @@ impl Store {
         &self,
         station: &StationId,
     ) -> Result<Option<(Timestamp, RawRecord)>, StoreError> {
-        self.backend.last_sample(station.clone()).await
+        on!(self.backend, last_sample(station.clone()))
     }
 
     /// How far a process got with a source: position by partition.
@@ -112,9 +178,10 @@ impl Store {
         process: &str,
         source: &str,
     ) -> Result<BTreeMap<String, Value>, StoreError> {
-        self.backend
-            .checkpoints(process.to_owned(), source.to_owned())
-            .await
+        on!(
+            self.backend,
+            checkpoints(process.to_owned(), source.to_owned())
+        )
     }
 
     /// Which hours of `from..to` are stored, in order of time.
@@ -124,7 +191,7 @@ impl Store {
         from: Hour,
         to: Hour,
     ) -> Result<Vec<Hour>, StoreError> {
-        self.backend.stored_hours(station.clone(), from, to).await
+        on!(self.backend, stored_hours(station.clone(), from, to))
     }
 
     /// The places of a source that are in quarantine, with their station where it is known.
@@ -132,7 +199,7 @@ impl Store {
         &self,
         source: &str,
     ) -> Result<BTreeMap<String, Option<StationId>>, StoreError> {
-        self.backend.open_quarantine_places(source.to_owned()).await
+        on!(self.backend, open_quarantine_places(source.to_owned()))
     }
 
     /// Says what the records of a station do not, and makes the station known where it is not.
@@ -146,7 +213,7 @@ impl Store {
         &self,
         declaration: StationDeclaration,
     ) -> Result<Declared, StoreError> {
-        self.backend.declare_station(declaration).await
+        on!(self.backend, declare_station(declaration))
     }
 
     /// Says what the records of a station do not: its name, and its cadence in seconds.
@@ -158,9 +225,36 @@ impl Store {
         name: Option<String>,
         cadence_s: Option<f64>,
     ) -> Result<(), StoreError> {
-        self.backend
-            .describe_station(station.clone(), name, cadence_s)
-            .await
+        on!(
+            self.backend,
+            describe_station(station.clone(), name, cadence_s)
+        )
+    }
+}
+
+/// What was computed elsewhere.
+impl Store {
+    /// Takes in observations of another platform. An hour that this platform refined itself is left alone, and
+    /// so is an observation that there is one of already; refining a raw record of the hour replaces all of
+    /// them.
+    ///
+    /// # Errors
+    /// [`StoreError::ForeignObservation`] for one that is not of its hour and station, or does not say that it
+    /// is imported; nothing is taken in then.
+    pub async fn import_observations(
+        &self,
+        import: ImportedHours,
+    ) -> Result<ImportReport, StoreError> {
+        on!(self.backend, import_observations(import))
+    }
+
+    /// Keeps models of another platform as they are; returns how many were not there.
+    pub async fn import_models(
+        &self,
+        models: Vec<ImportedModel>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        on!(self.backend, import_models(models, now))
     }
 }
 
@@ -172,7 +266,33 @@ impl Store {
         limit: usize,
         growing: Growing,
     ) -> Result<Vec<StationId>, StoreError> {
-        self.backend.dirty_stations(limit, growing).await
+        on!(self.backend, dirty_stations(limit, growing))
+    }
+
+    /// Takes stations with hours to be refined in hand, at most `limit`; no other program has them until
+    /// they are released, or for long after this one was killed.
+    ///
+    /// Where a store is of one machine, the lock of the process keeps others away instead.
+    pub async fn claim_stations(
+        &self,
+        limit: usize,
+        growing: Growing,
+    ) -> Result<Claimed, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(it) => Ok(Claimed {
+                stations: it.dirty_stations(limit, growing).await?,
+                others: false,
+            }),
+            Backend::Postgres(it) => it.claim_stations(limit, growing).boxed().await,
+        }
+    }
+
+    /// Gives a station of [`Store::claim_stations`] back.
+    pub async fn release_station(&self, station: &StationId) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Sqlite(_) => Ok(()),
+            Backend::Postgres(it) => it.release_station(station.clone()).boxed().await,
+        }
     }
 
     /// The first hours of a station that are to be refined, at most `max_hours` (at least one),
@@ -184,14 +304,15 @@ impl Store {
         columns: Columns,
         growing: Growing,
     ) -> Result<Option<StationWork>, StoreError> {
-        self.backend
-            .work(station.clone(), max_hours, columns, growing)
-            .await
+        on!(
+            self.backend,
+            work(station.clone(), max_hours, columns, growing)
+        )
     }
 
     /// What refining a newest value of a station needs; nothing for an unknown one.
     pub async fn snapshot_facts(&self, station: &StationId) -> Result<SnapshotFacts, StoreError> {
-        self.backend.snapshot_facts(station.clone()).await
+        on!(self.backend, snapshot_facts(station.clone()))
     }
 
     /// Gives back refined hours.
@@ -201,7 +322,7 @@ impl Store {
     /// that changes: so refining until nothing is marked gives the same result whatever the order
     /// in which records arrived.
     pub async fn commit_refined(&self, commit: CommitRefined) -> Result<CommitReport, StoreError> {
-        self.backend.commit_refined(commit).await
+        on!(self.backend, commit_refined(commit))
     }
 
     /// Marks stored hours to be refined again, for example with another definition; returns how
@@ -213,7 +334,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownStation`] when one of the stations is not known; nothing is marked then.
     pub async fn refine_again(&self, selection: Selection) -> Result<u64, StoreError> {
-        self.backend.refine_again(selection).await
+        on!(self.backend, refine_again(selection))
     }
 
     /// What is kept of a refined hour beside its observations.
@@ -222,7 +343,7 @@ impl Store {
         station: &StationId,
         hour: Hour,
     ) -> Result<Option<StationHour>, StoreError> {
-        self.backend.station_hour(station.clone(), hour).await
+        on!(self.backend, station_hour(station.clone(), hour))
     }
 }
 
@@ -235,7 +356,7 @@ impl Store {
         of: Selection,
         limit: usize,
     ) -> Result<Changes<ChangedRecord>, StoreError> {
-        self.backend.raw_changes(after, of, limit).await
+        on!(self.backend, raw_changes(after, of, limit))
     }
 
     /// Station-hours whose observations were written after a mark, of these stations and hours.
@@ -245,7 +366,7 @@ impl Store {
         of: Selection,
         limit: usize,
     ) -> Result<Changes<ChangedHour>, StoreError> {
-        self.backend.observation_changes(after, of, limit).await
+        on!(self.backend, observation_changes(after, of, limit))
     }
 
     /// How many changes come after a mark.
@@ -254,7 +375,7 @@ impl Store {
         of: ChangesOf,
         after: ChangeMark,
     ) -> Result<u64, StoreError> {
-        self.backend.changes_waiting(of, after).await
+        on!(self.backend, changes_waiting(of, after))
     }
 }
 
@@ -263,27 +384,27 @@ impl Store {
     /// A number that grows with every write that a reader of stations, observations and raw
     /// records can see.
     pub async fn change(&self) -> Result<u64, StoreError> {
-        self.backend.change().await
+        on!(self.backend, change())
     }
 
     /// All stations, by id.
     pub async fn stations(&self) -> Result<Vec<StationView>, StoreError> {
-        self.backend.stations().await
+        on!(self.backend, stations())
     }
 
     /// One station.
     pub async fn station(&self, station: &StationId) -> Result<Option<StationView>, StoreError> {
-        self.backend.station(station.clone()).await
+        on!(self.backend, station(station.clone()))
     }
 
     /// The locations of a station in order of time; none of an unknown one.
     pub async fn locations(&self, station: &StationId) -> Result<Vec<StationLocation>, StoreError> {
-        self.backend.locations(station.clone()).await
+        on!(self.backend, locations(station.clone()))
     }
 
     /// Observations of a station; none of an unknown one.
     pub async fn observations(&self, query: ObservationQuery) -> Result<Page, StoreError> {
-        self.backend.observations(query).await
+        on!(self.backend, observations(query))
     }
 
     /// All that is known of a station-hour but its raw record; `None` when none was received.
@@ -292,7 +413,7 @@ impl Store {
         station: &StationId,
         hour: Hour,
     ) -> Result<Option<HourView>, StoreError> {
-        self.backend.hour_view(station.clone(), hour).await
+        on!(self.backend, hour_view(station.clone(), hour))
     }
 
     /// The record of an hour as it was received.
@@ -301,7 +422,7 @@ impl Store {
         station: &StationId,
         hour: Hour,
     ) -> Result<Option<RawRecord>, StoreError> {
-        self.backend.raw_record(station.clone(), hour).await
+        on!(self.backend, raw_record(station.clone(), hour))
     }
 }
 
@@ -311,38 +432,46 @@ impl Store {
     ///
     /// It is released when it is dropped, also when the process is killed.
     pub async fn lock(&self, name: &str) -> Result<Option<ProcessLock>, StoreError> {
-        let (dir, name) = (self.dir().to_owned(), name.to_owned());
-        blocking("locking a process", move || ProcessLock::take(&dir, &name)).await
+        match &self.backend {
+            Backend::Sqlite(it) => {
+                let (dir, name) = (it.dir().to_owned(), name.to_owned());
+                blocking("locking a process", move || ProcessLock::take(&dir, &name)).await
+            }
+            Backend::Postgres(it) => {
+                let lease = it.lease(name).boxed().await?;
+                Ok(lease.map(ProcessLock::of_lease))
+            }
+        }
     }
 
     /// Notes that a process starts a run; only the newest runs of each process are kept.
     pub async fn start_run(&self, process: &str, now: Timestamp) -> Result<RunId, StoreError> {
-        self.backend.start_run(process.to_owned(), now).await
+        on!(self.backend, start_run(process.to_owned(), now))
     }
 
     /// Notes how a run ended and adds to the running totals of its process.
     pub async fn finish_run(&self, run: RunId, result: RunResult) -> Result<(), StoreError> {
-        self.backend.finish_run(run, result).await
+        on!(self.backend, finish_run(run, result))
     }
 
     /// The newest run of each process, by name.
     pub async fn runs_latest(&self) -> Result<Vec<RunRow>, StoreError> {
-        self.backend.runs_latest().await
+        on!(self.backend, runs_latest())
     }
 
     /// The running totals, by process, name and label.
     pub async fn counters(&self) -> Result<Vec<CounterRow>, StoreError> {
-        self.backend.counters().await
+        on!(self.backend, counters())
     }
 
     /// How much there is and how much is waiting.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
-        self.backend.backlog().await
+        on!(self.backend, backlog())
     }
 
     /// How far the processes got; hours from `growing` on that came in parts do not wait yet.
     pub async fn progress(&self, growing: Growing) -> Result<Progress, StoreError> {
-        self.backend.progress(growing).await
+        on!(self.backend, progress(growing))
     }
 
     /// Quarantine entries without their bodies, the newest first.
@@ -350,17 +479,17 @@ impl Store {
         &self,
         filter: QuarantineFilter,
     ) -> Result<Vec<QuarantineEntry>, StoreError> {
-        self.backend.quarantine_list(filter).await
+        on!(self.backend, quarantine_list(filter))
     }
 
     /// A quarantine entry with its body.
     pub async fn quarantine_get(&self, id: i64) -> Result<Option<QuarantineEntry>, StoreError> {
-        self.backend.quarantine_get(id).await
+        on!(self.backend, quarantine_get(id))
     }
 
     /// Forgets a quarantine entry; whether there was one.
     pub async fn quarantine_drop(&self, id: i64) -> Result<bool, StoreError> {
-        self.backend.quarantine_drop(id).await
+        on!(self.backend, quarantine_drop(id))
     }
 
     /// The end of the newest run of each process that counted something under `counter`.
@@ -368,24 +497,28 @@ impl Store {
         &self,
         counter: &str,
     ) -> Result<Vec<(String, Timestamp)>, StoreError> {
-        self.backend
-            .last_runs_that_counted(counter.to_owned())
-            .await
+        on!(self.backend, last_runs_that_counted(counter.to_owned()))
     }
 
     /// Copies the database into the new file `to`, as it is at one moment, while others write.
     ///
     /// `copied` is told how many bytes of how many are copied, and may break off; then the answer is
     /// `false` and the file is to be thrown away. Little of it is in memory. The copy is not synced to disk.
+    ///
+    /// The copy is a database of the embedded store, also of a store on PostgreSQL; how many bytes that will
+    /// have is not known then, and guessed.
     pub async fn snapshot(
         &self,
         to: &Path,
         copied: impl FnMut(u64, u64) -> ControlFlow<()> + Send + 'static,
     ) -> Result<bool, StoreError> {
-        self.backend.snapshot(to.to_owned(), copied).await
+        match &self.backend {
+            Backend::Sqlite(it) => it.snapshot(to.to_owned(), copied).await,
+            Backend::Postgres(it) => crate::copy::into_file(it, to, copied).await,
+        }
     }
 
-    /// Whether some process has the store in the folder `dir` open.
+    /// Whether some process has the embedded store in the folder `dir` open.
     pub async fn in_use(dir: &Path) -> Result<bool, StoreError> {
         let dir = dir.to_owned();
         blocking("looking who uses the store", move || snapshot::in_use(&dir)).await
@@ -401,7 +534,7 @@ impl Store {
 
     /// Reads everything and compares it with its sums.
     pub async fn check(&self) -> Result<CheckReport, StoreError> {
-        let mut report = self.backend.check().await?;
+        let mut report = on!(self.backend, check())?;
         let dir = self.dir().to_owned();
         let problems = blocking("checking the log of points", move || {
             Ok(crate::points::check_log(&dir))
@@ -418,21 +551,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::TokenExists`] when one that is not revoked has the name.
     pub async fn add_token(&self, token: NewToken) -> Result<(), StoreError> {
-        self.backend.add_token(token).await
+        on!(self.backend, add_token(token))
     }
 
     /// All tokens by name, also those that are revoked or have expired.
     pub async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
-        self.backend.tokens().await
+        on!(self.backend, tokens())
     }
 
     /// Ends the validity of a token; whether there was one of this name that was not revoked.
     pub async fn revoke_token(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
-        self.backend.revoke_token(name.to_owned(), now).await
+        on!(self.backend, revoke_token(name.to_owned(), now))
     }
 
     /// Notes when tokens were used, by id.
     pub async fn note_token_use(&self, used: Vec<(i64, Timestamp)>) -> Result<(), StoreError> {
-        self.backend.note_token_use(used).await
+        on!(self.backend, note_token_use(used))
     }
 }

@@ -79,6 +79,33 @@ pub(crate) fn location_at(track: &[Place], hour: Hour) -> Option<Position> {
     place.map(|place| place.position)
 }
 
+/// Where two tracks part.
+pub(crate) fn first_difference(old: &[Place], new: &[Place]) -> Option<Hour> {
+    let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let differing = old.get(same).into_iter().chain(new.get(same));
+    differing.map(|place| place.hour).min()
+}
+
+/// Whether what an hour used of the location of its station is no longer what is known.
+///
+/// `whole`: it used the position, or had none at all. `altitude`: it used the altitude.
+pub(crate) fn differs(
+    used: Option<Position>,
+    known: Option<Position>,
+    whole: bool,
+    altitude: bool,
+) -> bool {
+    let Some(used) = used else {
+        return known.is_some();
+    };
+    let plane = |position: Position| (position.lon.to_bits(), position.lat.to_bits());
+    let moved = whole && known.map(plane) != Some(plane(used));
+    let bits = |alt: Option<f64>| alt.map(f64::to_bits);
+    let uses_altitude = altitude || used.alt.is_none();
+    let known_alt = known.and_then(|position| position.alt);
+    moved || (uses_altitude && bits(known_alt) != bits(used.alt))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,8 @@ use smartem_model::{
     Hour, Observation, Position, PositionSource, Quarantine, Rejection, StationId,
 };
 
+use crate::StoreError;
+
 /// A station as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StationRow {
@@ -143,6 +145,30 @@ pub struct CommitRefined {
     pub hours: Vec<RefinedHour>,
 }
 
+impl CommitRefined {
+    /// Each observation must be of the station and lie within its hour.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        for refined in &self.hours {
+            let hour = refined.hour.period();
+            for observation in &refined.observations {
+                let period = observation.phenomenon_time;
+                let within = period.start >= hour.start
+                    && period.start < hour.end
+                    && period.end <= hour.end
+                    && period.start <= period.end;
+                if !within || observation.station != self.station {
+                    return Err(StoreError::ForeignObservation {
+                        station: self.station.clone(),
+                        time: refined.hour.to_string(),
+                        indicator: observation.indicator.to_string(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What became of one hour.
 #[derive(Clone, Debug)]
 pub struct RefinedHour {
@@ -196,4 +222,13 @@ pub struct StationHour {
     pub quarantine: Option<Quarantine>,
     /// Its position and where that came from.
     pub position: Option<(Position, PositionSource)>,
+}
+
+/// Stations that this program has in hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// Which; each is to be released when it is done.
+    pub stations: Vec<StationId>,
+    /// Whether others have some in hand, while there were none for this program.
+    pub others: bool,
 }

@@ -133,7 +133,7 @@ pub(crate) fn process(
         ("store", [output]) if output == BACKUP && declared.filter.is_empty() => {
             let settings = declared.settings_of(BACKUP)?;
             // Tells unknown settings with a guess.
-            check(&settings, &output_kind().settings())?;
+            check(BACKUP, &settings, &output_kind().settings())?;
             Some(Box::new(Backup {
                 name: name.to_owned(),
                 settings: settings.try_into()?,
@@ -141,7 +141,7 @@ pub(crate) fn process(
         }
         (BACKUP, [output]) if output == "verify" && declared.filter.is_empty() => {
             let settings = declared.settings_of(BACKUP)?;
-            check(&settings, &input_kind().settings())?;
+            check(BACKUP, &settings, &input_kind().settings())?;
             let mut settings: VerifySettings = settings.try_into()?;
             if settings.from.is_empty() {
                 settings.from = place(config).unwrap_or_default();
@@ -167,7 +167,12 @@ pub(crate) fn settings(config: &Config) -> Option<BackupSettings> {
     settings.try_into().ok()
 }
 
-fn check(given: &toml::Table, known: &[smartem_etl::Setting]) -> anyhow::Result<()> {
+/// Whether a part has all settings that it is given; tells the others.
+pub(crate) fn check(
+    part: &str,
+    given: &toml::Table,
+    known: &[smartem_etl::Setting],
+) -> anyhow::Result<()> {
     let names = || known.iter().map(|setting| setting.name.as_str());
     match given
         .keys()
@@ -175,7 +180,7 @@ fn check(given: &toml::Table, known: &[smartem_etl::Setting]) -> anyhow::Result<
     {
         None => Ok(()),
         Some(name) => Err(config::ConfigError(format!(
-            "`backup` has no setting `{name}`; there are: {}",
+            "`{part}` has no setting `{name}`; there are: {}",
             names().collect::<Vec<_>>().join(", ")
         ))
         .into()),

@@ -36,6 +36,7 @@ pub(crate) fn registry() -> Registry {
         .filter(smartem_etl::select::kind())
         .output(smartem_publish::influxdb::kind())
         .output(crate::backup::output_kind())
+        .output(crate::housekeeping::output_kind())
 }
 
 /// Builds the process of this declaration.
@@ -85,6 +86,9 @@ pub(crate) fn build(
         )));
     }
     if let Some(process) = crate::backup::process(&platform.config, name, process)? {
+        return Ok(process);
+    }
+    if let Some(process) = crate::housekeeping::process(name, process)? {
         return Ok(process);
     }
     let store = StoreOutputs {

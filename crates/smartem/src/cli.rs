@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use smartem_model::{Hour, StationId, parse_timestamp};
 
 pub(crate) use backup::{
-    ImportInflux, Influx, InfluxBackup, InfluxProgram, InfluxRestore, InfluxServer, InfluxSource,
-    InfluxVerify, KeepArgs, StoreBackup, StoreImport, StoreRestore,
+    ImportInflux, ImportStetl, Influx, InfluxBackup, InfluxProgram, InfluxRestore, InfluxServer,
+    InfluxSource, InfluxVerify, KeepArgs, StoreBackup, StoreImport, StoreRestore,
 };
 
 /// The Smart Emission Data Platform: raw values of air-quality, noise and weather stations in,
@@ -261,7 +261,11 @@ pub(crate) enum Device {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Store {
     /// Brings the store to the version of this program; makes it when there is none
-    Migrate,
+    Migrate {
+        /// Only says which steps are missing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Checks the store for damage
     Check,
     /// Backs the store up while it is used; only what is new is sent
@@ -278,9 +282,28 @@ pub(crate) enum Store {
         smartem store restore --from s3://bucket/smartem --to /data/smartem --as-of 2026-11-27"
     )]
     Restore(StoreRestore),
-    /// Copies points into the store from elsewhere
+    /// Copies everything into another store, of either kind
+    #[command(
+        after_help = "A place is the folder of an embedded store, or the address of a PostgreSQL database, which is reached as \
+        [store.postgres] says otherwise. Stop what uses the store; the copy has its id and takes its place.\n\
+        Exit status: 0 copied and compared, 78 the target holds something, 75 not reached or stopped; then nothing was copied.\n\
+        Examples:\n  smartem store copy --to postgresql://smartem_owner@db.example/smartem\n  \
+        smartem store copy --from postgresql://smartem_owner@db.example/smartem --to /data/smartem"
+    )]
+    Copy(StoreCopy),
+    /// Copies into the store what is elsewhere
     #[command(subcommand)]
     Import(Box<StoreImport>),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StoreCopy {
+    /// Where to, an empty place: DIR, or postgresql://USER@HOST:PORT/DATABASE
+    #[arg(long, value_name = "PLACE")]
+    pub to: String,
+    /// Where from [default: the store of the configuration]
+    #[arg(long, value_name = "PLACE")]
+    pub from: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod clock;
 mod collector;
 mod commands;
 mod config;
+mod housekeeping;
 mod output;
 mod parts;
 mod platform;

@@ -70,6 +70,7 @@ export const en = {
   scaleFrom: '{from} or more',
   scaleAbove: 'above {from}',
   flag_low_coverage: 'Based on less than three quarters of the measurements expected in that time.',
+  flag_imported: 'Computed by the former platform and taken over.',
   flag_below_detection: 'So low that the sensor can hardly measure it.',
   flag_station_location:
     'The device gave no position; the registered place of the station is used.',

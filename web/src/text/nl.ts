@@ -76,6 +76,7 @@ export const nl: Record<TextKey, string> = {
   scaleAbove: 'boven {from}',
   flag_low_coverage:
     'Berust op minder dan driekwart van de metingen die in die tijd werden verwacht.',
+  flag_imported: 'Berekend door het vroegere platform en overgenomen.',
   flag_below_detection: 'Zo laag dat de sensor het nauwelijks kan meten.',
   flag_station_location:
     'Het apparaat gaf geen positie door; de geregistreerde plaats van het station is gebruikt.',

@@ -1,12 +1,15 @@
-//! What a person brings in by command: station files, files of raw records, and a whole InfluxDB.
+//! What a person brings in by command: station files, files of raw records, a whole InfluxDB, and a database of
+//! the original platform.
 //!
 //! - [`influx`]: measurements of a running InfluxDB, as points
+//! - [`stetl`]: a database of the original platform
 //! - [`stations`]: a TOML file that lists stations with what their records do not say
 //! - [`records`]: JSON files of raw records, read as a harvester reads those of a remote source
 
 pub mod influx;
 pub mod records;
 pub mod stations;
+pub mod stetl;
 
 /// What is wrong in a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,5 +16,6 @@ mod remote;
 mod sensor_community;
 mod sensorthings;
 mod stale;
+mod stetl;
 mod timeseries;
 mod whale;

@@ -9,6 +9,8 @@ mod demo_models;
 #[cfg(test)]
 mod helpers;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod whale;

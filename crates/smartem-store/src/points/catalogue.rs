@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use smartem_points::{FieldType, SeriesKey};
 
-use super::mapping::{Mapping, StationOf};
+use super::mapping::{Mapping, StationOf, Untold};
 use super::rows::FieldNo;
 
 /// A database by its number.
@@ -42,11 +42,13 @@ pub(crate) enum Definition {
 /// All that is there.
 #[derive(Default)]
 pub(crate) struct Catalogue {
-    mapping: Mapping,
+    mapping: Arc<Mapping>,
     databases: Vec<Database>,
     database_by_name: HashMap<Box<str>, DatabaseNo>,
     measurements: Vec<Measurement>,
     series: Vec<Series>,
+    /// Series of which it could not be told whose they are.
+    undecided: Vec<SeriesNo>,
 }
 
 pub(crate) struct Database {
@@ -83,7 +85,7 @@ pub(crate) struct Undefined(pub(crate) &'static str);
 impl Catalogue {
     pub(crate) fn new(mapping: Mapping) -> Self {
         Self {
-            mapping,
+            mapping: Arc::new(mapping),
             ..Self::default()
         }
     }
@@ -174,18 +176,45 @@ impl Catalogue {
             return Ok(*known);
         }
         let number = number(self.series.len());
+        let station = self.mapping.station_of(&database.name, &key);
+        if station.is_err() {
+            self.undecided.push(number);
+        }
         holder.series.push(number);
         database.series.insert(key.clone(), number);
         self.series.push(Series {
-            station: self.mapping.station_of(&database.name, &key).map(Arc::new),
+            station: station.ok().flatten().map(Arc::new),
             key,
             measurement,
         });
         Ok(number)
     }
 
-    pub(crate) fn mapping(&self) -> &Mapping {
+    pub(crate) fn mapping(&self) -> &Arc<Mapping> {
         &self.mapping
+    }
+
+    pub(crate) fn is_undecided(&self, series: SeriesNo) -> bool {
+        self.undecided.contains(&series)
+    }
+
+    /// Takes the series of which it could not be told whose they are.
+    pub(crate) fn take_undecided(&mut self) -> Vec<SeriesNo> {
+        std::mem::take(&mut self.undecided)
+    }
+
+    /// Gives series to stations, or puts them back to be decided later.
+    pub(crate) fn decide(&mut self, series: SeriesNo, station: Result<Option<StationOf>, Untold>) {
+        match (station, self.series.get_mut(series as usize)) {
+            (Ok(station), Some(known)) => known.station = station.map(Arc::new),
+            (Err(Untold), Some(_)) => self.undecided.push(series),
+            (_, None) => {}
+        }
+    }
+
+    /// All measurements in order of number.
+    pub(crate) fn all_measurements(&self) -> &[Measurement] {
+        &self.measurements
     }
 
     pub(crate) fn databases(&self) -> &[Database] {

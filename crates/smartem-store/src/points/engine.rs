@@ -1,7 +1,6 @@
 //! The engine: state in memory, log, and the work in the background.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,24 +9,28 @@ use smartem_model::StationId;
 use smartem_points::PointBatch;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
-use tracing::{error, info};
 
 use super::buffer::Buffer;
 use super::catalogue::{Catalogue, Definition, SeriesNo};
-use super::entry::{self, EntryWriter};
+use super::entry::EntryWriter;
 use super::flush::{self, Frozen};
-use super::log::{self, Log};
-use super::mapping::{FindStation, KnownStation, Mapping};
+use super::log::Log;
+use super::lookup::find_station;
+use super::mapping::{KnownStation, Mapping};
 use super::newest::NewestValues;
+use super::numbering::Counts;
+use super::take_up::{TakenUp, take_up};
 use super::write::Application;
 use super::{PointsError, PointsNumbers, PointsSettings, SeriesOverview, WriteReport};
+use crate::StoreError;
+use crate::backend::Backend;
 use crate::codec::CodecError;
 use crate::lock::ProcessLock;
-use crate::sqlite::{Sqlite, blocking, create_dir};
-use crate::{StoreError, StoredPoints};
+use crate::postgres::Lease;
+use crate::sqlite::{blocking, create_dir};
 
 /// The folder of the log within that of the store.
-const FOLDER: &str = "points";
+pub(super) const FOLDER: &str = "points";
 /// A batch of more points is applied on a thread for work that takes longer.
 const LARGE_BATCH: usize = 500;
 /// How long a write waits for room in memory.
@@ -35,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// See [`super::Points`].
 pub(crate) struct Engine {
-    pub(super) backend: Arc<Sqlite>,
+    pub(super) backend: Backend,
     pub(super) settings: PointsSettings,
     pub(super) state: Mutex<State>,
     pub(super) log: Log,
@@ -47,6 +50,10 @@ pub(crate) struct Engine {
     /// One commit at a time.
     pub(super) committing: tokio::sync::Mutex<()>,
     pub(super) background: Mutex<Option<JoinHandle<()>>>,
+    /// Where the store is shared, what makes this the collector.
+    pub(super) lease: Mutex<Option<Lease>>,
+    /// Whether programs on several machines may collect for the store, one after the other.
+    pub(super) is_shared: bool,
     written: AtomicU64,
     refused: AtomicU64,
     _lock: ProcessLock,
@@ -69,7 +76,7 @@ pub(crate) struct State {
 
 impl Engine {
     pub(crate) async fn open(
-        backend: Arc<Sqlite>,
+        backend: Backend,
         settings: PointsSettings,
     ) -> Result<Arc<Self>, StoreError> {
         let folder = backend.dir().join(FOLDER);
@@ -84,13 +91,21 @@ impl Engine {
             })
             .await?
         };
-        let stored = backend.stored_points().await?;
-        let needed = stored.segment;
-        let mapping = Mapping::new(&settings.databases, find_station(&backend));
-        let (state, segment, remapped) = {
+        let (lease, own) = backend.collect(folder.clone()).await?.unzip();
+        let mut stored = backend.stored_points().await?;
+        // Another machine has collected since this log was written to.
+        let is_former = own.is_some() && stored.log.is_some() && stored.log != own;
+        let known = std::mem::take(&mut stored.known);
+        let mapping = Mapping::new(&settings.databases, find_station(&backend, known));
+        let TakenUp {
+            state,
+            segment,
+            needed,
+            remapped,
+        } = {
             let folder = folder.clone();
             blocking("reading the log of points", move || {
-                take_up(&folder, &stored, mapping)
+                take_up(&folder, &stored, mapping, is_former)
             })
             .await?
         };
@@ -107,11 +122,20 @@ impl Engine {
             is_closing: AtomicBool::new(false),
             committing: tokio::sync::Mutex::new(()),
             background: Mutex::new(None),
+            lease: Mutex::new(lease),
+            is_shared: own.is_some(),
             written: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             settings,
             _lock: lock,
         });
+        if is_former {
+            // Its numbers are those of then: what it holds is committed before more comes.
+            engine.commit().await?;
+        }
+        if own.is_some() {
+            engine.begin_segment(&engine.state());
+        }
         for database in engine.settings.databases.clone() {
             engine.define_database(&database.name);
         }
@@ -121,6 +145,22 @@ impl Engine {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(task);
         Ok(engine)
+    }
+
+    /// Takes no more: another collects now.
+    pub(super) fn lose(&self) {
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lease) = &*lease {
+            lease.lose();
+        }
+    }
+
+    /// Says in a new segment what the numbers in it mean.
+    pub(super) fn begin_segment(&self, state: &State) {
+        let mut entry = EntryWriter::default();
+        entry.counts(&Counts::of(&state.catalogue));
+        // Nobody waits for it: it is on disk before what follows.
+        drop(self.log.append(&entry.into_bytes()));
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -215,7 +255,7 @@ impl Engine {
     async fn wait_for_room(&self) -> Result<(), PointsError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            if let Some(problem) = self.log.trouble() {
+            if let Some(problem) = self.trouble() {
                 return Err(PointsError::Unavailable { problem });
             }
             let room = self.room.notified();
@@ -245,10 +285,20 @@ impl Engine {
 
     /// What is known of a station.
     pub(crate) fn known_station(&self, station: &StationId) -> Option<KnownStation> {
-        self.state().catalogue.mapping().find(station)
+        let mapping = self.state().catalogue.mapping().clone();
+        mapping.find(station).ok().flatten()
     }
 
     pub(crate) fn trouble(&self) -> Option<String> {
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        if lease.as_ref().is_some_and(Lease::is_lost) {
+            // What it took could only be committed after a restart.
+            return Some(
+                "another collector has taken the points of this store over; stop one of the two, and \
+                 start the other again"
+                    .to_owned(),
+            );
+        }
         self.log.trouble()
     }
 
@@ -294,30 +344,6 @@ impl Engine {
     }
 }
 
-/// Looks stations up in the database, those that are found once.
-fn find_station(backend: &Arc<Sqlite>) -> FindStation {
-    let backend = Arc::clone(backend);
-    let known: Mutex<HashMap<StationId, KnownStation>> = Mutex::default();
-    Box::new(move |station| {
-        let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = lock().get(station) {
-            return Some(found.clone());
-        }
-        match backend.known_station(station) {
-            Ok(found) => {
-                if let Some(found) = &found {
-                    lock().insert(station.clone(), found.clone());
-                }
-                found
-            }
-            Err(problem) => {
-                error!(%station, error = %problem, "it cannot be told whose station this is");
-                None
-            }
-        }
-    })
-}
-
 /// Comes when an entry is on disk.
 type Durable = oneshot::Receiver<Result<(), PointsError>>;
 
@@ -329,130 +355,18 @@ async fn durable(answer: Durable) -> Result<(), PointsError> {
     })
 }
 
-/// What the database and the log hold, the segment to go on with, and series that are of another
-/// station than before.
-type TakenUp = (State, u64, Vec<(SeriesNo, Option<super::StationOf>)>);
-
-fn take_up(folder: &Path, stored: &StoredPoints, mapping: Mapping) -> Result<TakenUp, StoreError> {
-    let unreadable = |source| StoreError::File {
-        action: "reading the log of points in",
-        path: folder.to_owned(),
-        source,
-    };
-    let mut catalogue = Catalogue::new(mapping);
-    for definition in &stored.definitions {
-        catalogue.define(definition).map_err(|error| {
-            unreadable(std::io::Error::other(format!("the database names {error}")))
-        })?;
-    }
-    let remapped = remapped(&catalogue, &stored.stations);
-    let mut state = State {
-        catalogue,
-        active: Buffer::default(),
-        frozen: None,
-        unsaved: Vec::new(),
-        newest: NewestValues::default(),
-        touched: HashSet::default(),
-    };
-    let segments = log::segments(folder).map_err(unreadable)?;
-    let last = segments.last().copied().unwrap_or(0).max(stored.segment);
-    for number in segments
-        .into_iter()
-        .filter(|number| *number >= stored.segment)
-    {
-        let path = log::path_of(folder, number);
-        let mut fault = None;
-        let read = log::read_segment(&path, &mut |entry| {
-            let replayed = entry::replay(entry, &mut state);
-            replayed.inspect_err(|error| fault = Some(error.to_string()))
-        });
-        let read = read.map_err(|source| StoreError::File {
-            action: "reading the log of points in",
-            path: path.clone(),
-            source,
-        })?;
-        tell_damage(&path, &read, fault.as_deref(), number == last);
-    }
-    state.touched.clear();
-    Ok((state, last + 1, remapped))
-}
-
-/// What is wrong with the log in the folder of a store. The rest of a write that was cut short is not.
-pub(crate) fn check_log(dir: &Path) -> Vec<String> {
-    let folder = dir.join(FOLDER);
-    if !folder.exists() {
-        return Vec::new();
-    }
-    let problem = |path: &Path, problem: String| format!("{}: {problem}", path.display());
-    let segments = match log::segments(&folder) {
-        Ok(segments) => segments,
-        Err(error) => return vec![problem(&folder, error.to_string())],
-    };
-    let last = segments.last().copied();
-    let mut problems = Vec::new();
-    for number in segments {
-        let path = log::path_of(&folder, number);
-        match log::read_segment(&path, &mut |_| Ok(())) {
-            // A running collector may have removed it meanwhile.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => problems.push(problem(&path, error.to_string())),
-            Ok(read) => {
-                let lost = read.damaged + if Some(number) == last { 0 } else { read.rest };
-                if lost > 0 {
-                    problems.push(problem(&path, format!("{lost} bytes are damaged")));
-                }
-            }
-        }
-    }
-    problems
-}
-
-/// Says what of a segment could not be read, and keeps a damaged one for a person to look at.
-fn tell_damage(path: &Path, read: &log::SegmentRead, fault: Option<&str>, is_last: bool) {
-    let segment = path.display();
-    // Behind the end of a segment that another follows nothing was left to be written.
-    let lost = read.damaged + if is_last { 0 } else { read.rest };
-    if lost > 0 {
-        let aside = log::keep_aside(path).map(|it| it.display().to_string());
-        let aside = aside.unwrap_or_else(|error| format!("could not be kept: {error}"));
-        error!(%segment, bytes = lost, fault, %aside,
-            "the log of points is damaged: some acknowledged points cannot be read; the rest was taken up");
-    } else if read.rest > 0 {
-        info!(%segment, bytes = read.rest,
-            "the end of the log was cut short; what it began was never acknowledged");
-    }
-}
-
-/// Series whose station is not the one that is stored.
-fn remapped(
-    catalogue: &Catalogue,
-    stored: &BTreeMap<SeriesNo, (String, String)>,
-) -> Vec<(SeriesNo, Option<super::StationOf>)> {
-    let numbered = (0..).zip(catalogue.all_series());
-    let changed = numbered.filter(|(number, series)| {
-        let now = series.station.as_deref();
-        let now = now.map(|it| (it.station.as_str(), &*it.station_type));
-        let before = stored
-            .get(number)
-            .map(|(id, kind)| (id.as_str(), kind.as_str()));
-        now != before
-    });
-    changed
-        .map(|(number, series)| (number, series.station.as_deref().cloned()))
-        .collect()
-}
-
 impl State {
     /// Takes a definition of the log; defining again what is stored changes nothing.
-    pub(crate) fn define_again(&mut self, definition: Definition) -> Result<(), CodecError> {
+    pub(crate) fn define_again(&mut self, definition: Definition) -> Result<u32, CodecError> {
         let before = self.catalogue.all_series().len();
-        self.catalogue
+        let number = self
+            .catalogue
             .define(&definition)
             .map_err(|_| CodecError::Malformed("a part of something that is not defined"))?;
         if self.catalogue.all_series().len() > before {
             self.newest.begin(u32::try_from(before).unwrap_or(u32::MAX));
         }
         self.unsaved.push(definition);
-        Ok(())
+        Ok(number)
     }
 }

@@ -6,9 +6,11 @@ use smartem_points::{FieldType, FieldValue, PointBatch};
 
 use super::catalogue::{Catalogue, Definition, SeriesNo};
 use super::engine::State;
+use super::numbering::{Counts, Numbers};
 use super::rows::FieldNo;
 use crate::codec::CodecError;
 use crate::codec::bytes::{Reader, put_text, put_varint, unzigzag, zigzag};
+use tracing::error;
 
 const DATABASE: u8 = 1;
 const MEASUREMENT: u8 = 2;
@@ -17,6 +19,10 @@ const SERIES: u8 = 4;
 const POINT: u8 = 5;
 /// A point with the fields of the point before.
 const SIMILAR_POINT: u8 = 6;
+/// How many of each kind are defined before this.
+const COUNTS: u8 = 7;
+
+const UNDEFINED: &str = "a part of something that is not defined";
 
 /// An entry being written.
 #[derive(Default)]
@@ -33,6 +39,12 @@ impl EntryWriter {
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
+    }
+
+    /// Says how many of each kind are defined before what comes.
+    pub(crate) fn counts(&mut self, counts: &Counts) {
+        self.bytes.push(COUNTS);
+        counts.put(&mut self.bytes);
     }
 
     pub(crate) fn define(&mut self, definition: &Definition) {
@@ -102,7 +114,11 @@ impl EntryWriter {
 }
 
 /// Reads an entry into memory.
-pub(crate) fn replay(entry: &[u8], state: &mut State) -> Result<(), CodecError> {
+pub(crate) fn replay(
+    entry: &[u8],
+    state: &mut State,
+    numbers: &mut Numbers,
+) -> Result<(), CodecError> {
     let mut reader = Reader::new(entry);
     let (mut time, mut fields) = (0_i64, Vec::new());
     let mut batch = PointBatch::new();
@@ -112,9 +128,13 @@ pub(crate) fn replay(entry: &[u8], state: &mut State) -> Result<(), CodecError> 
     let nameless = batch.add_field("");
     while !reader.is_at_end() {
         let kind = reader.byte()?;
+        if kind == COUNTS {
+            numbers.begin(Counts::read(&mut reader)?);
+            continue;
+        }
         if kind != POINT && kind != SIMILAR_POINT {
             let definition = definition(kind, &mut reader)?;
-            state.define_again(definition)?;
+            define(definition, state, numbers)?;
             continue;
         }
         let series = number(&mut reader)?;
@@ -125,14 +145,24 @@ pub(crate) fn replay(entry: &[u8], state: &mut State) -> Result<(), CodecError> 
                 .map(|_| number(&mut reader))
                 .collect::<Result<Vec<_>, _>>()?;
         }
-        let types = types_of(&state.catalogue, series, &fields)?;
-        for field_type in types {
-            let value = value(field_type, &mut reader)?;
-            batch.push_field(nameless, &value);
+        let series = numbers.series(series)?;
+        let mut kept = Vec::with_capacity(fields.len());
+        for (field, sent, known) in fields_of_point(&state.catalogue, numbers, series, &fields)? {
+            let value = value(sent, &mut reader)?;
+            if sent == known {
+                batch.push_field(nameless, &value);
+                kept.push(field);
+            } else {
+                error!(series, field, %sent, %known,
+                    "a value of the log is left out: another collector gave its field another type");
+            }
+        }
+        if kept.is_empty() {
+            continue;
         }
         batch.end_point(nothing, time, 0);
         series_of.push(series);
-        fields_of.push(fields.clone());
+        fields_of.push(kept);
     }
     for ((point, series), fields) in batch.points().zip(series_of).zip(&fields_of) {
         state.active.push(series, point, fields);
@@ -140,21 +170,47 @@ pub(crate) fn replay(entry: &[u8], state: &mut State) -> Result<(), CodecError> 
     Ok(())
 }
 
-fn types_of(
+fn define(
+    definition: Definition,
+    state: &mut State,
+    numbers: &mut Numbers,
+) -> Result<(), CodecError> {
+    let Numbers::Former(numbering) = numbers else {
+        return state.define_again(definition).map(|_| ());
+    };
+    let numbering = numbering.running()?;
+    let translated = numbering.translated(&definition);
+    let translated = translated.ok_or(CodecError::Malformed(UNDEFINED))?;
+    let number = state.define_again(translated)?;
+    numbering.defined(&definition, number);
+    Ok(())
+}
+
+/// Of fields of a point: the number of each, the type of its value, and the type that it has.
+fn fields_of_point(
     catalogue: &Catalogue,
+    numbers: &Numbers,
     series: SeriesNo,
     fields: &[FieldNo],
-) -> Result<Vec<FieldType>, CodecError> {
-    let series = catalogue.series(series);
-    let measurement = series.and_then(|it| catalogue.measurement(it.measurement));
+) -> Result<Vec<(FieldNo, FieldType, FieldType)>, CodecError> {
+    let known = catalogue.series(series);
+    let measurement = known.and_then(|it| catalogue.measurement(it.measurement));
     let measurement = measurement.ok_or(CodecError::Malformed("a series that is not defined"))?;
-    let field_type = |field: &FieldNo| {
-        let field = measurement.fields.get(*field as usize);
-        field
-            .map(|it| it.field_type)
-            .ok_or(CodecError::Malformed("a field that is not defined"))
+    let undefined = || CodecError::Malformed("a field that is not defined");
+    let of_field = |field: &FieldNo| {
+        let translated = match numbers {
+            Numbers::Own => None,
+            Numbers::Former(it) => {
+                let found = it.as_running()?.field(catalogue, series, *field);
+                Some(found.ok_or_else(undefined)?)
+            }
+        };
+        let number = translated.map_or(*field, |(number, _)| number);
+        let known = measurement.fields.get(number as usize);
+        let known = known.ok_or_else(undefined)?.field_type;
+        Ok((number, translated.map_or(known, |(_, sent)| sent), known))
     };
-    fields.iter().map(field_type).collect()
+    fields.iter().map(of_field).collect()
 }
 
 fn definition(kind: u8, reader: &mut Reader<'_>) -> Result<Definition, CodecError> {

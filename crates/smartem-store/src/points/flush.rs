@@ -5,17 +5,19 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use smartem_model::Hour;
 use tracing::{error, info};
 
 use super::buffer::Buffer;
 use super::catalogue::{Definition, SeriesNo};
 use super::engine::{Engine, State};
-use super::mapping::StationOf;
+use super::mapping::{StationOf, Untold};
+use super::record::{HoursByStation, StationHourKey};
 use super::rows::Rows;
+use crate::StoreError;
 use crate::codec::encode_block;
 use crate::sqlite::blocking;
-use crate::{StationHourKey, StoreError};
 
 const DAY: i64 = 86_400_000_000_000;
 /// Rows in a block at most: one of them is read to answer what happened in an hour.
@@ -57,7 +59,7 @@ pub(crate) struct Flush {
     pub(crate) definitions: Vec<(u32, Definition)>,
     pub(crate) stations: BTreeMap<SeriesNo, Arc<StationOf>>,
     pub(crate) blocks: Vec<Block>,
-    pub(crate) hours: BTreeMap<StationHourKey, BTreeSet<Hour>>,
+    pub(crate) hours: HoursByStation,
 }
 
 pub(crate) fn day_of(time: i64) -> i64 {
@@ -74,7 +76,7 @@ impl Engine {
             self.commit_frozen().await?;
         }
         // What comes meanwhile waits for the next time: there would be no end of it.
-        Ok(())
+        self.decide().await
     }
 
     /// Commits what is in memory; whether there was something.
@@ -87,7 +89,11 @@ impl Engine {
             let frozen = frozen.clone();
             blocking("packing points", move || frozen.pack(now)).await?
         };
-        self.backend.commit_points(flush).await?;
+        let committed = self.backend.commit_points(flush).await;
+        if let Err(StoreError::InUse { .. }) = committed {
+            self.lose();
+        }
+        committed?;
         {
             let mut guard = self.state();
             let state = &mut *guard;
@@ -99,6 +105,50 @@ impl Engine {
         self.log.trim(frozen.segment);
         self.room.notify_waiters();
         Ok(true)
+    }
+
+    /// Finds the stations of series that could not be told when they came.
+    async fn decide(self: &Arc<Self>) -> Result<(), StoreError> {
+        let engine = self.clone();
+        let decided = blocking("looking stations up", move || Ok(engine.look_up())).await?;
+        let of_stations: Vec<_> = decided
+            .into_iter()
+            .filter(|(_, station)| station.is_some())
+            .collect();
+        if of_stations.is_empty() {
+            return Ok(());
+        }
+        let now = (self.settings.clock)();
+        let remapped = self.backend.remap_series(of_stations.clone(), now).await;
+        let mut state = self.state();
+        for (series, station) in of_stations {
+            let decided = remapped.as_ref().map(|()| station).map_err(|_| Untold);
+            state.catalogue.decide(series, decided);
+        }
+        remapped
+    }
+
+    /// What can be told now of undecided series.
+    fn look_up(&self) -> Vec<(SeriesNo, Option<StationOf>)> {
+        let (mapping, undecided) = {
+            let mut state = self.state();
+            let numbers = state.catalogue.take_undecided();
+            let keys = numbers.into_iter().filter_map(|number| {
+                let series = state.catalogue.series(number)?;
+                let database = state.catalogue.database_of(series).to_owned();
+                Some((number, database, series.key.clone()))
+            });
+            let undecided: Vec<_> = keys.collect();
+            (state.catalogue.mapping().clone(), undecided)
+        };
+        let mut told = Vec::new();
+        for (number, database, key) in undecided {
+            match mapping.station_of(&database, &key) {
+                Ok(station) => told.push((number, station)),
+                Err(untold) => self.state().catalogue.decide(number, Err(untold)),
+            }
+        }
+        told
     }
 
     /// What is to be committed now; what failed before comes first.
@@ -115,13 +165,17 @@ impl Engine {
             });
             let definitions: Vec<_> = numbered.collect();
             let stations = stations_of(state, &buffer, &definitions);
+            // Under the lock of the state, as every append: so it parts the log where memory is
+            // parted.
+            let segment = self.log.rotate();
+            if self.is_shared {
+                self.begin_segment(state);
+            }
             state.frozen = Some(Arc::new(Frozen {
                 buffer,
                 definitions,
                 stations,
-                // Under the lock of the state, as every append: so it parts the log where memory is
-                // parted.
-                segment: self.log.rotate(),
+                segment,
             }));
             self.room.notify_waiters();
         }
@@ -143,7 +197,16 @@ impl Engine {
             let _ = task.await;
         }
         self.commit().await?;
-        self.backend.checkpoint().await
+        self.backend.checkpoint().await?;
+        let lease = {
+            let mut held = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+            held.take()
+        };
+        if let Some(lease) = lease {
+            // Boxed, as what a store does on a server.
+            lease.release().boxed().await;
+        }
+        Ok(())
     }
 
     /// Ends the work in the background, whatever is in memory: the log has it.

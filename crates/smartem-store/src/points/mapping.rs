@@ -56,8 +56,13 @@ pub(crate) struct KnownStation {
     pub(crate) project: Option<Box<str>>,
 }
 
-/// Looks a station up; `None` when there is none, or it cannot be told.
-pub(crate) type FindStation = Box<dyn Fn(&StationId) -> Option<KnownStation> + Send + Sync>;
+/// Just now it cannot be told what is known of a station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Untold;
+
+/// Looks a station up; `None` when there is none.
+pub(crate) type FindStation =
+    Box<dyn Fn(&StationId) -> Result<Option<KnownStation>, Untold> + Send + Sync>;
 
 /// What is said of all databases.
 pub(crate) struct Mapping {
@@ -67,7 +72,7 @@ pub(crate) struct Mapping {
 
 impl Default for Mapping {
     fn default() -> Self {
-        Self::new(&[], Box::new(|_| None))
+        Self::new(&[], Box::new(|_| Ok(None)))
     }
 }
 
@@ -92,7 +97,7 @@ impl Mapping {
     }
 
     /// What is known of a station.
-    pub(crate) fn find(&self, station: &StationId) -> Option<KnownStation> {
+    pub(crate) fn find(&self, station: &StationId) -> Result<Option<KnownStation>, Untold> {
         (self.find)(station)
     }
 
@@ -100,7 +105,29 @@ impl Mapping {
         self.databases.get(name)
     }
 
-    pub(crate) fn station_of(&self, database: &str, key: &SeriesKey) -> Option<StationOf> {
+    /// The station of a series; `None` when it is of none.
+    pub(crate) fn station_of(
+        &self,
+        database: &str,
+        key: &SeriesKey,
+    ) -> Result<Option<StationOf>, Untold> {
+        let Some(named) = self.named(database, key) else {
+            return Ok(None);
+        };
+        let is_reached = self.find(&named.station)?.is_none_or(|known| {
+            // Who may write to a database of one project may not write to the stations of another.
+            let is_foreign = known.project.is_some()
+                && named.project.is_some()
+                && known.project != named.project;
+            // A station of this database gets another type when its mapping says so.
+            let is_of_others = known.network != named.network;
+            !is_foreign && (!is_of_others || known.station_type == named.station_type)
+        });
+        Ok(is_reached.then_some(named))
+    }
+
+    /// The station that a series names.
+    fn named(&self, database: &str, key: &SeriesKey) -> Option<StationOf> {
         let database = self.databases.get(database)?;
         let mapping = database.mapping.as_ref()?;
         let name = match &mapping.station {
@@ -116,18 +143,8 @@ impl Mapping {
             TypeFrom::Fixed(name) => name,
             TypeFrom::Measurement => &*key.measurement,
         };
-        let station = StationId::new(id)?;
-        if let Some(known) = (self.find)(&station) {
-            // Who may write to a database of one project may not write to the stations of another.
-            let is_foreign = known.project.is_some()
-                && database.project.is_some()
-                && known.project.as_deref() != database.project.as_deref();
-            // A station of this database gets another type when its mapping says so.
-            let is_of_others = *known.network != *database.network;
-            if is_foreign || (is_of_others && *known.station_type != *station_type) {
-                return None;
-            }
-        }
+        // Not every database can keep a character of number 0 in a text.
+        let station = StationId::new(id).filter(|it| !it.as_str().contains('\0'))?;
         Some(StationOf {
             station,
             station_type: station_type.into(),
@@ -149,13 +166,14 @@ mod tests {
                 "other-type" => ("jose", "josene", "waalkade"),
                 "retyped" => ("jose", "airsenseur", "waalkade"),
                 "ours" => ("ase", "josene", "waalkade"),
-                _ => return None,
+                "untold" => return Err(Untold),
+                _ => return Ok(None),
             };
-            Some(KnownStation {
+            Ok(Some(KnownStation {
                 station_type: station_type.into(),
                 network: network.into(),
                 project: Some(project.into()),
-            })
+            }))
         };
         let pairs = stations
             .iter()
@@ -174,7 +192,7 @@ mod tests {
     }
 
     fn station(mapping: &Mapping, key: &SeriesKey) -> Option<String> {
-        let found = mapping.station_of("boxes", key)?;
+        let found = mapping.station_of("boxes", key).unwrap()?;
         Some(found.station.as_str().to_owned())
     }
 
@@ -188,7 +206,9 @@ mod tests {
         let by_tag = of(NameFrom::Tag("box".to_owned()), &[]);
         assert_eq!(station(&by_tag, &key).as_deref(), Some("7"));
         assert_eq!(station(&by_tag, &other), None);
-        assert_eq!(by_tag.station_of("elsewhere", &key), None);
+        assert_eq!(by_tag.station_of("elsewhere", &key), Ok(None));
+        let unfit = SeriesKey::new("ASE_1", [("box", "7\0")]);
+        assert_eq!(station(&by_tag, &unfit), None);
     }
 
     #[test]
@@ -204,5 +224,7 @@ mod tests {
             let found = station(&mapping, &SeriesKey::new(id, []));
             assert_eq!(found.is_some(), is_reached, "{id}");
         }
+        let untold = mapping.station_of("boxes", &SeriesKey::new("untold", []));
+        assert_eq!(untold, Err(Untold));
     }
 }

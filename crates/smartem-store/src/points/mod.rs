@@ -11,14 +11,20 @@
 
 pub(crate) mod buffer;
 pub(crate) mod catalogue;
+pub(crate) mod days;
 mod engine;
 pub(crate) mod entry;
 mod flush;
 mod log;
+mod log_id;
+mod lookup;
 mod mapping;
 mod newest;
+mod numbering;
+pub(crate) mod record;
 pub(crate) mod rows;
 mod source;
+mod take_up;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -31,11 +37,12 @@ use smartem_model::StationId;
 use smartem_model::raw::RawRecord;
 use smartem_points::{FieldType, PointBatch, SeriesKey};
 
-pub(crate) use engine::check_log;
 pub(crate) use flush::{Block, Flush, blocks, day_of, hours_of};
+pub(crate) use log_id::LogId;
 pub use mapping::{DatabaseSettings, NameFrom, StationMapping, TypeFrom};
 pub(crate) use mapping::{KnownStation, StationOf};
-pub(crate) use newest::newest_of;
+pub(crate) use newest::NewestOfFields;
+pub(crate) use take_up::{check_log, has_uncommitted};
 
 use crate::{Store, StoreError};
 use engine::Engine;

@@ -1,6 +1,7 @@
 //! The newest committed value of every field of a series.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use smartem_points::{FieldValue, Newest};
 
@@ -55,6 +56,42 @@ impl NewestValues {
         let known = self.series.get(&series)?;
         let newest = known.fields.iter().find(|(number, _)| *number == field);
         newest.map(|(_, newest)| newest)
+    }
+}
+
+/// Looks for the newest value of each field of a series, the newest rows first.
+pub(crate) struct NewestOfFields {
+    wanted: Vec<FieldNo>,
+    found: Vec<(FieldNo, Newest)>,
+}
+
+impl NewestOfFields {
+    pub(crate) fn new(wanted: Vec<FieldNo>) -> Self {
+        Self {
+            wanted,
+            found: Vec::new(),
+        }
+    }
+
+    /// Takes rows, which are older than those before; breaks when all is found.
+    pub(crate) fn take(&mut self, rows: &Rows) -> ControlFlow<()> {
+        let found = &mut self.found;
+        self.wanted.retain(|field| match newest_of(rows, *field) {
+            Some(newest) => {
+                found.push((*field, newest));
+                false
+            }
+            None => true,
+        });
+        if self.wanted.is_empty() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    pub(crate) fn found(self) -> Vec<(FieldNo, Newest)> {
+        self.found
     }
 }
 

@@ -14,10 +14,10 @@ use super::catalogue::{MeasurementNo, SeriesNo};
 use super::engine::{Engine, State};
 use super::flush::day_of;
 use super::newest::newest_of;
+use super::record::snapshot_of_points;
 use super::rows::{FieldNo, Rows};
 use super::{FreshSnapshot, Points};
 use crate::StoreError;
-use crate::sqlite::snapshot_of_points;
 
 impl PointSource for Points {
     fn databases(&self) -> Vec<String> {

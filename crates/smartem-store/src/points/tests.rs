@@ -1,5 +1,4 @@
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,6 +7,21 @@ use smartem_points::{Chunk, FieldValue, MemoryPoints, Order, PointBatch, PointSo
 
 use super::*;
 use crate::{Access, Growing, Store};
+
+mod place;
+mod shared;
+
+use place::{Place, on_both};
+
+on_both!(
+    what_is_read_is_what_was_written_whatever_happens_in_between,
+    points_of_a_station_make_its_hours_and_nothing_else_does,
+    newest_values_are_told_once_and_at_once,
+    a_log_cut_short_gives_all_whole_entries,
+    a_second_process_is_refused_and_a_new_mapping_takes_old_points,
+    damage_within_the_log_loses_only_what_it_hit_and_is_kept_for_a_person,
+    points_that_go_to_another_station_leave_the_former_one_without_them,
+);
 
 /// Numbers that are the same in every run.
 struct Chance(u64);
@@ -42,13 +56,6 @@ fn settings() -> PointsSettings {
         mapping: Some(mapping),
     };
     PointsSettings::new(vec![database], Arc::new(now))
-}
-
-async fn open(dir: &Path) -> (Store, Points) {
-    let store = Store::open(dir, Access::Create { now: now() })
-        .await
-        .unwrap();
-    (store.clone(), reopened(&store, settings()).await)
 }
 
 /// Waits for what an abandoned handle had begun.
@@ -167,21 +174,22 @@ fn assert_same(points: &Points, model: &MemoryPoints, chance: &mut Chance) {
     assert_eq!(newest(points), newest(model));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_read_is_what_was_written_whatever_happens_in_between() {
-    for seed in 1..=6 {
-        let dir = tempfile::tempdir().unwrap();
+async fn what_is_read_is_what_was_written_whatever_happens_in_between(place: Place) {
+    // On a server each statement goes to another process and back.
+    let seeds = if place.database.is_some() { 2 } else { 6 };
+    for seed in 1..=seeds {
+        let place = place.another();
         let mut chance = Chance(seed);
         let mut model = MemoryPoints::new();
         model.create_database("db");
-        let (mut _store, mut points) = open(dir.path()).await;
+        let (mut _store, mut points) = place.open().await;
         for _ in 0..60 {
             match chance.below(8) {
                 0 => points.commit().await.unwrap(),
                 1 => {
                     // As if killed: nothing is committed.
                     drop(points);
-                    (_store, points) = open(dir.path()).await;
+                    (_store, points) = place.open().await;
                 }
                 2 => {
                     points.engine.tidy().await.unwrap();
@@ -201,7 +209,7 @@ async fn what_is_read_is_what_was_written_whatever_happens_in_between() {
         points.close().await.unwrap();
         assert_same(&points, &model, &mut chance);
         drop(points);
-        let (store, points) = open(dir.path()).await;
+        let (store, points) = place.open().await;
         assert_same(&points, &model, &mut chance);
         let check = store.check().await.unwrap();
         assert!(check.problems.is_empty(), "{:?}", check.problems);
@@ -222,10 +230,8 @@ fn one(time: i64, name: &str, value: f64) -> PointBatch {
     batch
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn points_of_a_station_make_its_hours_and_nothing_else_does() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, points) = open(dir.path()).await;
+async fn points_of_a_station_make_its_hours_and_nothing_else_does(place: Place) {
+    let (store, points) = place.open().await;
     points
         .write("db", one(START + MINUTE, "7", 20.5))
         .await
@@ -284,10 +290,8 @@ async fn points_of_a_station_make_its_hours_and_nothing_else_does() {
     assert_eq!(again.hours[0].record.samples.len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn newest_values_are_told_once_and_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_store, points) = open(dir.path()).await;
+async fn newest_values_are_told_once_and_at_once(place: Place) {
+    let (_store, points) = place.open().await;
     points
         .write("db", one(START + MINUTE, "7", 20.5))
         .await
@@ -308,10 +312,8 @@ async fn newest_values_are_told_once_and_at_once() {
     assert!(points.fresh_snapshots(since).unwrap().is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_cut_short_gives_all_whole_entries() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_store, points) = open(dir.path()).await;
+async fn a_log_cut_short_gives_all_whole_entries(place: Place) {
+    let (_store, points) = place.open().await;
     for minute in 0..5 {
         points
             .write("db", one(START + minute * MINUTE, "7", 1.0))
@@ -319,13 +321,13 @@ async fn a_log_cut_short_gives_all_whole_entries() {
             .unwrap();
     }
     drop(points);
-    let folder = dir.path().join("points");
+    let folder = place.dir.path().join("points");
     let segment = *log::segments(&folder).unwrap().last().unwrap();
     let path = log::path_of(&folder, segment);
     let bytes = std::fs::read(&path).unwrap();
     for length in (0..bytes.len()).rev().step_by(3) {
         std::fs::write(&path, &bytes[..length]).unwrap();
-        let (_store, points) = open(dir.path()).await;
+        let (_store, points) = place.open().await;
         let count = listed(&points, "air", i64::MIN..=i64::MAX, Order::Ascending).len();
         assert!(count <= 5);
         if length == bytes.len() - 1 {
@@ -335,10 +337,8 @@ async fn a_log_cut_short_gives_all_whole_entries() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_process_is_refused_and_a_new_mapping_takes_old_points() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, points) = open(dir.path()).await;
+async fn a_second_process_is_refused_and_a_new_mapping_takes_old_points(place: Place) {
+    let (store, points) = place.open().await;
     assert!(matches!(
         Points::open(&store, settings()).await,
         Err(StoreError::InUse { .. })
@@ -365,10 +365,8 @@ async fn a_second_process_is_refused_and_a_new_mapping_takes_old_points() {
     drop(points);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn damage_within_the_log_loses_only_what_it_hit_and_is_kept_for_a_person() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_store, points) = open(dir.path()).await;
+async fn damage_within_the_log_loses_only_what_it_hit_and_is_kept_for_a_person(place: Place) {
+    let (_store, points) = place.open().await;
     for minute in 0..30 {
         points
             .write("db", one(START + minute * MINUTE, "7", 1.0))
@@ -376,14 +374,14 @@ async fn damage_within_the_log_loses_only_what_it_hit_and_is_kept_for_a_person()
             .unwrap();
     }
     drop(points);
-    let folder = dir.path().join("points");
+    let folder = place.dir.path().join("points");
     let path = log::path_of(&folder, *log::segments(&folder).unwrap().last().unwrap());
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xFF;
     std::fs::write(&path, &bytes).unwrap();
-    assert_eq!(check_log(dir.path()).len(), 1);
-    let (store, points) = open(dir.path()).await;
+    assert_eq!(check_log(place.dir.path()).len(), 1);
+    let (store, points) = place.open().await;
     let count = listed(&points, "air", i64::MIN..=i64::MAX, Order::Ascending).len();
     assert_eq!(count, 29);
     points.close().await.unwrap();
@@ -396,10 +394,8 @@ async fn damage_within_the_log_loses_only_what_it_hit_and_is_kept_for_a_person()
     assert!(check.problems.is_empty(), "{:?}", check.problems);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn points_that_go_to_another_station_leave_the_former_one_without_them() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, points) = open(dir.path()).await;
+async fn points_that_go_to_another_station_leave_the_former_one_without_them(place: Place) {
+    let (store, points) = place.open().await;
     points.write("db", one(START, "7", 20.5)).await.unwrap();
     points.close().await.unwrap();
     drop(points);

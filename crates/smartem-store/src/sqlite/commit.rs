@@ -5,9 +5,10 @@ use smartem_model::{Hour, StationId};
 
 use super::convert::source_name;
 use super::fault::Fault;
-use super::quarantine::{self, PreparedQuarantine};
+use super::quarantine;
 use super::series::SeriesWriter;
 use super::{Sqlite, add_to_meta, location, note_change, stations, this_change};
+use crate::prepared::PreparedQuarantine;
 use crate::{CommitRefined, CommitReport, RefinedHour, Stage, StoreError};
 
 /// What is stored of an hour; without a state it was never refined.
@@ -30,34 +31,12 @@ impl Sqlite {
         &self,
         commit: CommitRefined,
     ) -> Result<CommitReport, StoreError> {
-        check(&commit)?;
+        commit.check()?;
         self.write("committing refined hours", move |transaction| {
             store(transaction, &commit)
         })
         .await
     }
-}
-
-/// Each observation must be of the station and lie within its hour.
-fn check(commit: &CommitRefined) -> Result<(), StoreError> {
-    for refined in &commit.hours {
-        let hour = refined.hour.period();
-        for observation in &refined.observations {
-            let period = observation.phenomenon_time;
-            let within = period.start >= hour.start
-                && period.start < hour.end
-                && period.end <= hour.end
-                && period.start <= period.end;
-            if !within || observation.station != commit.station {
-                return Err(StoreError::ForeignObservation {
-                    station: commit.station.clone(),
-                    time: refined.hour.to_string(),
-                    indicator: observation.indicator.to_string(),
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 fn store(transaction: &Transaction<'_>, commit: &CommitRefined) -> Result<CommitReport, Fault> {
@@ -90,6 +69,7 @@ fn store(transaction: &Transaction<'_>, commit: &CommitRefined) -> Result<Commit
             series.add(observation)?;
         }
         put_hour(transaction, station_key, refined)?;
+        settle(transaction, station_key, refined.hour)?;
         settle_quarantine(transaction, commit, refined, &stored, &mut report)?;
         if stored.state.as_deref() != Some(&refined.state) {
             handed_on = Some(refined.hour);
@@ -164,7 +144,7 @@ fn mark_next(
     Ok(marked as u64)
 }
 
-fn put_hour(
+pub(super) fn put_hour(
     transaction: &Transaction<'_>,
     station_key: i64,
     refined: &RefinedHour,
@@ -186,13 +166,17 @@ fn put_hour(
         refined.station_altitude,
         this_change(transaction)?,
     ])?;
-    // Whoever else refined the hour from the same input has to look again.
+    Ok(())
+}
+
+/// Whoever else refined the hour from the same input has to look again.
+fn settle(transaction: &Transaction<'_>, station_key: i64, hour: Hour) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
             "UPDATE raw_record SET dirty = 0, revision = revision + 1
              WHERE station_key = ?1 AND hour = ?2",
         )?
-        .execute((station_key, refined.hour.index()))?;
+        .execute((station_key, hour.index()))?;
     Ok(())
 }
 
@@ -212,7 +196,7 @@ fn settle_quarantine(
             detail: quarantine.detail.clone(),
             body: None,
         };
-        let opened = entry.put(transaction, &commit.process, SOURCE, commit.now)?;
+        let opened = quarantine::put(transaction, &entry, &commit.process, SOURCE, commit.now)?;
         report.quarantined_new += u64::from(opened);
     } else if stored.is_quarantined {
         let place = place(&commit.station, refined.hour);

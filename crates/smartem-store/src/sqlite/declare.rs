@@ -5,8 +5,9 @@ use smartem_model::Position;
 
 use super::convert::position;
 use super::fault::Fault;
-use super::stations::{self, Newcomer};
+use super::stations;
 use super::{Sqlite, location, note_change, work};
+use crate::prepared::Newcomer;
 use crate::{Declared, IMPORT_NETWORK, StationDeclaration, StoreError};
 
 /// What is said, beside what was.

@@ -5,21 +5,19 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use smartem_model::raw::{RawRecord, RecordTime, Union};
 use smartem_model::{Hour, StationId};
 
 use super::convert::{hour, json, micros};
 use super::fault::Fault;
-use super::quarantine::{self, PreparedQuarantine};
+use super::quarantine;
 use super::series::Terms;
-use super::stations::{self, Newcomer};
+use super::stations;
 use super::{Sqlite, add_to_meta, blocking, note_change, this_change};
-use crate::codec;
+use crate::prepared::{Content, Meeting, Prepared, PreparedRecord};
 use crate::{Intake, IntakeReport, Stage, Standing, StoreError};
 
 /// How far a process got, in place of what was known.
-const PUT_CHECKPOINT: &str =
+pub(super) const PUT_CHECKPOINT: &str =
     "INSERT INTO checkpoint (process, source, partition, position, updated_at)
     VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT DO UPDATE
@@ -45,7 +43,7 @@ impl Sqlite {
         const ACTION: &str = "taking in raw records";
         // Encoding takes longer than writing, and other writers need not wait for it.
         let prepared = blocking(ACTION, move || Prepared::new(intake)).await?;
-        self.write(ACTION, move |transaction| prepared.take_in(transaction))
+        self.write(ACTION, move |transaction| take_in(transaction, &prepared))
             .await
     }
 
@@ -90,156 +88,66 @@ impl Sqlite {
     }
 }
 
-/// An intake with all that takes time done: encoded, compressed, hashed.
-struct Prepared {
-    process: String,
-    source: String,
-    network: String,
-    project: Option<String>,
-    now: jiff::Timestamp,
-    records: Vec<PreparedRecord>,
-    quarantined: Vec<PreparedQuarantine>,
-    understood: Vec<String>,
-    checkpoints: Vec<(String, String)>,
+fn take_in(transaction: &Transaction<'_>, intake: &Prepared) -> Result<IntakeReport, Fault> {
+    let mut report = IntakeReport::default();
+    let source = Terms::default().key(transaction, &intake.source)?;
+    for record in &intake.records {
+        let station_key = stations::ensure(transaction, &intake.newcomer(record))?;
+        match store(transaction, intake, record, station_key, source)? {
+            Outcome::New => report.new += 1,
+            Outcome::Changed => report.changed += 1,
+            Outcome::Unchanged => report.unchanged += 1,
+        }
+        report.resolved += resolve(transaction, intake, &record.place)?;
+    }
+    for place in &intake.understood {
+        report.resolved += resolve(transaction, intake, place)?;
+    }
+    for quarantined in &intake.quarantined {
+        let opened = quarantine::put(
+            transaction,
+            quarantined,
+            &intake.process,
+            &intake.source,
+            intake.now,
+        )?;
+        report.quarantined_new += u64::from(opened);
+    }
+    for (partition, position) in &intake.checkpoints {
+        transaction
+            .prepare_cached(PUT_CHECKPOINT)?
+            .execute(params![
+                intake.process,
+                intake.source,
+                partition,
+                position,
+                micros(intake.now)
+            ])?;
+    }
+    if let Some(newest) = intake
+        .records
+        .iter()
+        .map(|record| record.hour.index())
+        .max()
+    {
+        transaction.prepare_cached(NOTE_REACH)?.execute((
+            &intake.process,
+            &intake.source,
+            newest,
+        ))?;
+    }
+    if report.new + report.changed > 0 {
+        add_to_meta(transaction, "raw_records", report.new.cast_signed())?;
+        note_change(transaction)?;
+    }
+    Ok(report)
 }
 
-struct PreparedRecord {
-    station: StationId,
-    station_type: Box<str>,
-    hour: Hour,
-    place: String,
-    content: Content,
-    standing: Standing,
-    /// Kept where it may have to be united with a stored one.
-    record: Option<RawRecord>,
-}
-
-/// A record as it is stored.
-pub(super) struct Content {
-    pub(super) payload: Vec<u8>,
-    pub(super) hash: [u8; 32],
-}
-
-impl Content {
-    pub(super) fn new(record: &RawRecord, place: &str) -> Result<Self, StoreError> {
-        let encoded = codec::encode(record).map_err(|source| StoreError::UnfitRecord {
-            station: record.station.clone(),
-            place: place.to_owned(),
-            source,
-        })?;
-        Ok(Self::of(encoded))
-    }
-
-    fn of(encoded: codec::Encoded) -> Self {
-        Self {
-            hash: Sha256::digest(&encoded.body).into(),
-            payload: encoded.payload,
-        }
-    }
-}
-
-impl Prepared {
-    fn new(intake: Intake) -> Result<Self, StoreError> {
-        let mut records = Vec::with_capacity(intake.records.len());
-        for received in intake.records {
-            let record = received.record;
-            let RecordTime::Hour(hour) = record.time else {
-                return Err(StoreError::NotAnHour {
-                    station: record.station,
-                    place: received.place,
-                });
-            };
-            let standing = received.standing;
-            records.push(PreparedRecord {
-                hour,
-                content: Content::new(&record, &received.place)?,
-                station: record.station.clone(),
-                station_type: record.station_type.clone(),
-                place: received.place,
-                standing,
-                record: (standing != Standing::Whole).then_some(record),
-            });
-        }
-        let quarantined = intake.quarantined.into_iter();
-        let checkpoints = intake.checkpoints.into_iter();
-        Ok(Self {
-            process: intake.process,
-            source: intake.source,
-            network: intake.network,
-            project: intake.project,
-            now: intake.now,
-            records,
-            quarantined: quarantined
-                .map(PreparedQuarantine::new)
-                .collect::<Result<_, _>>()?,
-            understood: intake.understood,
-            checkpoints: checkpoints
-                .map(|(partition, position)| (partition, position.to_string()))
-                .collect(),
-        })
-    }
-
-    fn take_in(&self, transaction: &Transaction<'_>) -> Result<IntakeReport, Fault> {
-        let mut report = IntakeReport::default();
-        let source = Terms::default().key(transaction, &self.source)?;
-        for record in &self.records {
-            let station_key = stations::ensure(transaction, &self.newcomer(record))?;
-            match store(transaction, self, record, station_key, source)? {
-                Outcome::New => report.new += 1,
-                Outcome::Changed => report.changed += 1,
-                Outcome::Unchanged => report.unchanged += 1,
-            }
-            report.resolved += self.resolve(transaction, &record.place)?;
-        }
-        for place in &self.understood {
-            report.resolved += self.resolve(transaction, place)?;
-        }
-        for quarantined in &self.quarantined {
-            let opened = quarantined.put(transaction, &self.process, &self.source, self.now)?;
-            report.quarantined_new += u64::from(opened);
-        }
-        for (partition, position) in &self.checkpoints {
-            transaction
-                .prepare_cached(PUT_CHECKPOINT)?
-                .execute(params![
-                    self.process,
-                    self.source,
-                    partition,
-                    position,
-                    micros(self.now)
-                ])?;
-        }
-        if let Some(newest) = self.records.iter().map(|record| record.hour.index()).max() {
-            transaction.prepare_cached(NOTE_REACH)?.execute((
-                &self.process,
-                &self.source,
-                newest,
-            ))?;
-        }
-        if report.new + report.changed > 0 {
-            add_to_meta(transaction, "raw_records", report.new.cast_signed())?;
-            note_change(transaction)?;
-        }
-        Ok(report)
-    }
-
-    /// Resolves what is in quarantine from a place; how many entries that were.
-    fn resolve(&self, transaction: &Transaction<'_>, place: &str) -> rusqlite::Result<u64> {
-        let stage = Stage::Harvest;
-        let (process, source) = (&self.process, &self.source);
-        quarantine::resolve(transaction, stage, process, source, place, self.now).map(u64::from)
-    }
-
-    fn newcomer<'a>(&'a self, record: &'a PreparedRecord) -> Newcomer<'a> {
-        Newcomer {
-            station: &record.station,
-            station_type: &record.station_type,
-            hour: Some(record.hour),
-            network: &self.network,
-            project: self.project.as_deref(),
-            now: self.now,
-        }
-    }
+/// Resolves what is in quarantine from a place; how many entries that were.
+fn resolve(transaction: &Transaction<'_>, intake: &Prepared, place: &str) -> rusqlite::Result<u64> {
+    let stage = Stage::Harvest;
+    let (process, source) = (&intake.process, &intake.source);
+    quarantine::resolve(transaction, stage, process, source, place, intake.now).map(u64::from)
 }
 
 /// Whether a stored payload is of an older form, whose content hash says nothing, and holds the
@@ -253,9 +161,7 @@ fn is_older_form(
         transaction.prepare_cached("SELECT payload FROM raw_payload WHERE key = ?1")?;
     statement.query_row([payload_key], |row| {
         let payload = row.get_ref(0)?.as_blob()?;
-        // What cannot be read any more is not the same.
-        let renewed = codec::renewed(payload).ok().flatten();
-        Ok(renewed.is_some_and(|renewed| Content::of(renewed).hash == content.hash))
+        Ok(content.is_in_older_form(payload))
     })
 }
 
@@ -332,7 +238,7 @@ fn store(
             micros(intake.now),
             &content.hash[..],
             payload_key,
-            number_of(record.standing),
+            record.standing.number(),
             change,
         ))?;
         return Ok(Outcome::New);
@@ -365,7 +271,7 @@ fn store(
         source,
         micros(intake.now),
         &content.hash[..],
-        number_of(standing),
+        standing.number(),
         change,
     ))?;
     Ok(Outcome::Changed)
@@ -395,7 +301,7 @@ fn add_payload(
             source,
             micros(intake.now),
             &content.hash[..],
-            number_of(record.standing),
+            record.standing.number(),
             change,
             payload_key,
         ])?;
@@ -415,66 +321,33 @@ impl Replacement {
     }
 }
 
-/// What takes the place of a stored record when this one comes in ([`Standing`]); `None`: nothing.
+/// What takes the place of a stored record when this one comes in; `None`: nothing.
 fn replacement(
     transaction: &Transaction<'_>,
     record: &PreparedRecord,
     payload_key: i64,
     stored: Standing,
 ) -> Result<Option<Replacement>, Fault> {
-    use Standing::{Archive, Average, Part, Whole};
-    let (union, standing) = match (record.standing, stored) {
-        (Whole, _) | (Part, Archive | Average) => {
+    let (union, standing) = match record.meets(stored) {
+        Meeting::Stays => return Ok(None),
+        Meeting::Replaces => {
             return Ok(Some(Replacement {
                 united: None,
                 standing: record.standing,
             }));
         }
-        (Part, standing @ (Part | Whole)) => (Union::All, standing),
-        (Archive, Archive) => (Union::All, Archive),
-        (Average, Average) => (Union::NewestOfEach, Average),
-        (Archive | Average, _) => return Ok(None),
+        Meeting::Unites(union, standing) => (union, standing),
     };
     let payload: Vec<u8> = transaction
         .prepare_cached("SELECT payload FROM raw_payload WHERE key = ?1")?
         .query_row([payload_key], |row| row.get(0))?;
-    let damaged = |source| StoreError::DamagedRecord {
-        station: record.station.clone(),
-        time: record.hour.to_string(),
-        source,
-    };
-    let before = codec::decode_record(&payload).map_err(damaged)?;
-    let Some(incoming) = &record.record else {
-        return Ok(None);
-    };
-    // The number of samples has a limit: an hour that would pass it stays as it is.
-    let Ok(united) = incoming.united(&before, union) else {
-        return Ok(None);
-    };
-    let content = Content::new(&united, &record.place)?;
-    let is_same = Content::new(&before, &record.place)?.hash == content.hash;
-    Ok((!is_same).then_some(Replacement {
-        united: Some(content),
+    let united = record.united(&payload, union)?;
+    Ok(united.map(|united| Replacement {
+        united: Some(united),
         standing,
     }))
 }
 
-/// The number by which a standing is kept.
-fn number_of(standing: Standing) -> i64 {
-    match standing {
-        Standing::Whole => 0,
-        Standing::Part => 1,
-        Standing::Archive => 2,
-        Standing::Average => 3,
-    }
-}
-
 fn standing_of(number: i64) -> Result<Standing, Fault> {
-    Ok(match number {
-        0 => Standing::Whole,
-        1 => Standing::Part,
-        2 => Standing::Archive,
-        3 => Standing::Average,
-        _ => return Err(Fault::unknown("the standing of a record", &number)),
-    })
+    Standing::of_number(number).ok_or_else(|| Fault::unknown("the standing of a record", &number))
 }

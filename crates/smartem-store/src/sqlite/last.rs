@@ -9,12 +9,12 @@ use smartem_model::raw::RawRecord;
 
 use super::convert::{micros, parsed_time};
 use super::fault::Fault;
-use super::intake::Content;
-use super::quarantine::{self, PreparedQuarantine};
+use super::quarantine;
 use super::series::{SeriesWriter, Terms};
-use super::stations::{self, Newcomer};
+use super::stations;
 use super::{Sqlite, blocking, note_change};
 use crate::codec;
+use crate::prepared::{Content, Newcomer, PreparedLast};
 use crate::{LastIntake, LastItem, LastReport, Stage, StoreError};
 
 /// The newest snapshot of a station, in place of the one before.
@@ -26,7 +26,7 @@ impl Sqlite {
     pub(crate) async fn take_in_last(&self, intake: LastIntake) -> Result<LastReport, StoreError> {
         const ACTION: &str = "taking in newest values";
         let prepared = blocking(ACTION, move || PreparedLast::new(intake)).await?;
-        self.write(ACTION, move |transaction| prepared.take_in(transaction))
+        self.write(ACTION, move |transaction| take_in(transaction, &prepared))
             .await
     }
 
@@ -57,80 +57,52 @@ impl Sqlite {
     }
 }
 
-/// Newest values with all that takes time done.
-struct PreparedLast {
-    intake: LastIntake,
-    contents: Vec<Content>,
-    quarantined: Vec<PreparedQuarantine>,
-}
-
-impl PreparedLast {
-    fn new(mut intake: LastIntake) -> Result<Self, StoreError> {
-        let mut contents = Vec::with_capacity(intake.items.len());
-        for item in &intake.items {
-            let station = &item.record.station;
-            let foreign = item.observations.iter().find(|o| o.station != *station);
-            if let Some(foreign) = foreign {
-                return Err(StoreError::ForeignObservation {
-                    station: station.clone(),
-                    time: item.time.to_string(),
-                    indicator: foreign.indicator.to_string(),
-                });
+fn take_in(transaction: &Transaction<'_>, prepared: &PreparedLast) -> Result<LastReport, Fault> {
+    let intake = &prepared.intake;
+    let mut report = LastReport::default();
+    let source = Terms::default().key(transaction, &intake.source)?;
+    for (item, content) in intake.items.iter().zip(&prepared.contents) {
+        let newcomer = Newcomer {
+            station: &item.record.station,
+            station_type: &item.record.station_type,
+            hour: None,
+            network: &intake.network,
+            project: intake.project.as_deref(),
+            now: intake.now,
+        };
+        let station_key = stations::ensure(transaction, &newcomer)?;
+        match compare(transaction, station_key, item, content)? {
+            Age::Older => report.older += 1,
+            Age::Same => report.unchanged += 1,
+            Age::Newer => {
+                report.stored += 1;
+                store(transaction, station_key, item, content, source, intake.now)?;
             }
-            contents.push(Content::new(&item.record, &item.place)?);
         }
-        let quarantined = std::mem::take(&mut intake.quarantined).into_iter();
-        Ok(Self {
-            intake,
-            contents,
-            quarantined: quarantined
-                .map(PreparedQuarantine::new)
-                .collect::<Result<_, _>>()?,
-        })
+        let resolved = quarantine::resolve(
+            transaction,
+            Stage::Harvest,
+            &intake.process,
+            &intake.source,
+            &item.place,
+            intake.now,
+        )?;
+        report.resolved += u64::from(resolved);
     }
-
-    fn take_in(&self, transaction: &Transaction<'_>) -> Result<LastReport, Fault> {
-        let intake = &self.intake;
-        let mut report = LastReport::default();
-        let source = Terms::default().key(transaction, &intake.source)?;
-        for (item, content) in intake.items.iter().zip(&self.contents) {
-            let newcomer = Newcomer {
-                station: &item.record.station,
-                station_type: &item.record.station_type,
-                hour: None,
-                network: &intake.network,
-                project: intake.project.as_deref(),
-                now: intake.now,
-            };
-            let station_key = stations::ensure(transaction, &newcomer)?;
-            match compare(transaction, station_key, item, content)? {
-                Age::Older => report.older += 1,
-                Age::Same => report.unchanged += 1,
-                Age::Newer => {
-                    report.stored += 1;
-                    store(transaction, station_key, item, content, source, intake.now)?;
-                }
-            }
-            let resolved = quarantine::resolve(
-                transaction,
-                Stage::Harvest,
-                &intake.process,
-                &intake.source,
-                &item.place,
-                intake.now,
-            )?;
-            report.resolved += u64::from(resolved);
-        }
-        for quarantined in &self.quarantined {
-            let opened =
-                quarantined.put(transaction, &intake.process, &intake.source, intake.now)?;
-            report.quarantined_new += u64::from(opened);
-        }
-        if report.stored > 0 {
-            note_change(transaction)?;
-        }
-        Ok(report)
+    for quarantined in &prepared.quarantined {
+        let opened = quarantine::put(
+            transaction,
+            quarantined,
+            &intake.process,
+            &intake.source,
+            intake.now,
+        )?;
+        report.quarantined_new += u64::from(opened);
     }
+    if report.stored > 0 {
+        note_change(transaction)?;
+    }
+    Ok(report)
 }
 
 enum Age {

@@ -9,7 +9,7 @@ use super::convert::{hour, position};
 use super::fault::Fault;
 use super::stations;
 use super::{Sqlite, declare};
-use crate::track::{Place, Tracker, location_at};
+use crate::track::{Place, Tracker, differs, first_difference, location_at};
 use crate::{StationLocation, StoreError};
 
 /// Hours with a position of their own; an altitude of the station is none of theirs.
@@ -286,12 +286,6 @@ pub(super) fn redeclared(
     Ok(marked + mark(transaction, station_key, None, None)?)
 }
 
-fn first_difference(old: &[Place], new: &[Place]) -> Option<Hour> {
-    let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-    let differing = old.get(same).into_iter().chain(new.get(same));
-    differing.map(|place| place.hour).min()
-}
-
 /// Marks the hours of `from..to` that used another location of the station than the track tells.
 fn mark(
     transaction: &Transaction<'_>,
@@ -327,21 +321,6 @@ fn mark(
         }
     }
     Ok(marked)
-}
-
-/// Whether what an hour used of the location of its station is no longer what is known.
-///
-/// `whole`: it used the position, or had none at all. `altitude`: it used the altitude.
-fn differs(used: Option<Position>, known: Option<Position>, whole: bool, altitude: bool) -> bool {
-    let Some(used) = used else {
-        return known.is_some();
-    };
-    let plane = |position: Position| (position.lon.to_bits(), position.lat.to_bits());
-    let moved = whole && known.map(plane) != Some(plane(used));
-    let bits = |alt: Option<f64>| alt.map(f64::to_bits);
-    let uses_altitude = altitude || used.alt.is_none();
-    let known_alt = known.and_then(|position| position.alt);
-    moved || (uses_altitude && bits(known_alt) != bits(used.alt))
 }
 
 fn places(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Place>, Fault> {

@@ -7,7 +7,7 @@ use super::convert::micros;
 use crate::Migration;
 
 /// All steps, the first being version 1.
-const STEPS: [(&str, &str); 6] = [
+const STEPS: [(&str, &str); 7] = [
     ("first", include_str!("migrations/0001-first.sql")),
     (
         "declared-location",
@@ -17,6 +17,10 @@ const STEPS: [(&str, &str); 6] = [
     ("points", include_str!("migrations/0004-points.sql")),
     ("tokens", include_str!("migrations/0005-tokens.sql")),
     ("identity", include_str!("migrations/0006-identity.sql")),
+    (
+        "imported-models",
+        include_str!("migrations/0007-imported-models.sql"),
+    ),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (
@@ -58,6 +62,12 @@ pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Option<Strin
     connection
         .query_row("SELECT id FROM identity", [], |row| row.get(0))
         .optional()
+}
+
+/// The steps that come after a version.
+pub(super) fn missing(version: u32) -> impl Iterator<Item = Migration> {
+    let later = steps().map(|(step, _)| step);
+    later.filter(move |step| step.version > version)
 }
 
 /// Takes the steps that are missing, each in a transaction of its own.

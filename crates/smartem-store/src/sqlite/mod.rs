@@ -6,9 +6,11 @@ mod changes;
 mod check;
 mod commit;
 mod convert;
+mod copy;
 mod declare;
 mod fault;
 mod hours;
+mod imported;
 mod intake;
 mod last;
 mod location;
@@ -16,6 +18,7 @@ mod migrate;
 mod observations;
 mod points;
 mod quarantine;
+mod retention;
 mod runs;
 mod series;
 pub(crate) mod snapshot;
@@ -34,9 +37,9 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::Semaphore;
 
 use crate::{Access, Migration, ProcessLock, StoreError};
+pub(crate) use copy::{NewStore, SqliteSide};
 use fault::Fault;
 pub(crate) use migrate::needed;
-pub(crate) use points::{StationHourKey, StoredPoints, snapshot_of_points};
 
 pub(crate) const FILE_NAME: &str = "smartem.sqlite";
 /// Locked while the file is made or migrated: SQLite does not wait for a process that is just
@@ -140,6 +143,27 @@ impl Sqlite {
             Ok(migrate::migrate(&mut connection, now)?)
         };
         migrated().map_err(|fault| fault.during("migrating the store", &file))
+    }
+
+    /// The steps that a migration would take.
+    pub(crate) fn pending_dir(dir: &Path) -> Result<Vec<Migration>, StoreError> {
+        let file = dir.join(FILE_NAME);
+        let found = if file.exists() {
+            let version = connect_reader(&file).and_then(|it| migrate::version(&it));
+            version
+                .map_err(|error| Fault::from(error).during("reading the schema version", &file))?
+        } else {
+            0
+        };
+        let known = migrate::needed();
+        if found > known {
+            return Err(StoreError::NewerSchema {
+                path: file,
+                found,
+                known,
+            });
+        }
+        Ok(migrate::missing(found).collect())
     }
 
     pub(crate) fn dir(&self) -> &Path {

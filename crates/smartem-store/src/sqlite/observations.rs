@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use rusqlite::{Row, Rows, Transaction};
 use smartem_model::{Observation, Period, Position, Quality, StationId};
 
@@ -13,9 +12,6 @@ use super::fault::Fault;
 use super::{Sqlite, stations};
 use crate::query::OrderKey;
 use crate::{Cursor, ObservationQuery, Page, StoreError};
-
-/// No observation is longer than an hour.
-const LONGEST: i64 = 3_600_000_000;
 
 /// With the bounds of the start, and the time before which none may have ended.
 const OF_SERIES: &str = "SELECT start_time, end_time, value, min, max, raw, raw_unit, accepted,
@@ -54,10 +50,7 @@ pub(super) fn page(transaction: &Transaction<'_>, query: &ObservationQuery) -> R
     let Some((station_key, station)) = stations::row_of(transaction, &query.station)? else {
         return Ok(page);
     };
-    let backward = match &query.after {
-        Some(cursor) => cursor.backward,
-        None => query.newest_first || (query.from.is_none() && query.to.is_none()),
-    };
+    let backward = query.is_backward();
     let series = series_of(transaction, station_key, query.indicator.as_deref())?;
     let mut reader = ObservationReader {
         station: station.id,
@@ -78,7 +71,7 @@ pub(super) fn page(transaction: &Transaction<'_>, query: &ObservationQuery) -> R
         .collect::<Result<_, _>>()?;
     let mut streams: Vec<Rows<'_>> = Vec::with_capacity(series.len());
     for (statement, series) in statements.iter_mut().zip(&series) {
-        let (start, end) = bounds(query, series);
+        let (start, end) = query.bounds(&series.indicator, &series.sensor, &series.unit);
         let from = query.from.map_or(i64::MIN, micros);
         streams.push(statement.query((series.key, start, end, from))?);
     }
@@ -126,30 +119,6 @@ fn series_of(
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// Between which starts, `[first, last)`, the observations of a series are wanted.
-fn bounds(query: &ObservationQuery, series: &Series) -> (i64, i64) {
-    let from = |from: Timestamp| micros(from).saturating_sub(LONGEST);
-    let mut first = query.from.map_or(i64::MIN, from);
-    let mut last = query.to.map_or(i64::MAX, ceil_micros);
-    if let Some(Cursor { backward, key }) = &query.after {
-        let this = (&series.indicator, &series.sensor, &series.unit);
-        let that = (&key.indicator, &key.sensor, &key.unit);
-        if *backward {
-            last = last.min(key.start.saturating_add(i64::from(this < that)));
-        } else {
-            first = first.max(key.start.saturating_add(i64::from(this <= that)));
-        }
-    }
-    (first, last)
-}
-
-/// The first whole microsecond at or after a time.
-fn ceil_micros(time: Timestamp) -> i64 {
-    let cut = micros(time);
-    let is_whole = time.as_nanosecond() == i128::from(cut) * 1000;
-    if is_whole { cut } else { cut.saturating_add(1) }
 }
 
 /// The next observation of one of the series.

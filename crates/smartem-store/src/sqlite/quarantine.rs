@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction, params};
-use smartem_model::{QuarantineReason, StationId};
+use smartem_model::StationId;
 
 use super::Sqlite;
 use super::convert::{from_count, micros, optional_time, reason, station_id, time, to_count};
 use super::fault::Fault;
 use crate::codec;
-use crate::{QuarantineEntry, QuarantineFilter, Quarantined, Stage, StoreError};
+use crate::prepared::PreparedQuarantine;
+use crate::{QuarantineEntry, QuarantineFilter, Stage, StoreError};
 
 /// Without the bodies.
 const LIST: &str = "SELECT id, stage, process, source, station, place, reason, detail, NULL, NULL,
@@ -91,79 +92,50 @@ impl Sqlite {
     }
 }
 
-/// Something to be set aside, its body compressed.
-pub(super) struct PreparedQuarantine {
-    pub(super) stage: Stage,
-    pub(super) station: Option<StationId>,
-    pub(super) place: String,
-    pub(super) reason: QuarantineReason,
-    pub(super) detail: String,
-    /// The body and its length before compression.
-    pub(super) body: Option<(Vec<u8>, usize)>,
-}
-
-impl PreparedQuarantine {
-    pub(super) fn new(quarantined: Quarantined) -> Result<Self, StoreError> {
-        let length = quarantined.body.len();
-        let body = codec::compress(&quarantined.body).map_err(|source| StoreError::UnfitBody {
-            place: quarantined.place.clone(),
-            source,
-        })?;
-        Ok(Self {
-            stage: Stage::Harvest,
-            station: quarantined.station,
-            place: quarantined.place,
-            reason: quarantined.reason,
-            detail: quarantined.detail,
-            body: Some((body, length)),
-        })
+/// Opens an entry, or notes that the open one was seen again; whether it is new.
+pub(super) fn put(
+    transaction: &Transaction<'_>,
+    entry: &PreparedQuarantine,
+    process: &str,
+    source: &str,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let (body, body_length) = entry
+        .body
+        .as_ref()
+        .map(|(body, length)| (body, length))
+        .unzip();
+    let station = entry.station.as_ref().map(StationId::as_str);
+    let stage = entry.stage.as_str();
+    let now = micros(now);
+    let seen_again = transaction.prepare_cached(SEE_AGAIN)?.execute(params![
+        stage,
+        source,
+        entry.place,
+        now,
+        process,
+        station,
+        entry.reason.as_str(),
+        entry.detail,
+        body,
+        body_length,
+    ])?;
+    if seen_again > 0 {
+        return Ok(false);
     }
-
-    /// Opens an entry, or notes that the open one was seen again; whether it is new.
-    pub(super) fn put(
-        &self,
-        transaction: &Transaction<'_>,
-        process: &str,
-        source: &str,
-        now: Timestamp,
-    ) -> rusqlite::Result<bool> {
-        let (body, body_length) = self
-            .body
-            .as_ref()
-            .map(|(body, length)| (body, length))
-            .unzip();
-        let station = self.station.as_ref().map(StationId::as_str);
-        let stage = self.stage.as_str();
-        let now = micros(now);
-        let seen_again = transaction.prepare_cached(SEE_AGAIN)?.execute(params![
-            stage,
-            source,
-            self.place,
-            now,
-            process,
-            station,
-            self.reason.as_str(),
-            self.detail,
-            body,
-            body_length,
-        ])?;
-        if seen_again > 0 {
-            return Ok(false);
-        }
-        transaction.prepare_cached(OPEN)?.execute(params![
-            stage,
-            source,
-            self.place,
-            now,
-            process,
-            station,
-            self.reason.as_str(),
-            self.detail,
-            body,
-            body_length,
-        ])?;
-        Ok(true)
-    }
+    transaction.prepare_cached(OPEN)?.execute(params![
+        stage,
+        source,
+        entry.place,
+        now,
+        process,
+        station,
+        entry.reason.as_str(),
+        entry.detail,
+        body,
+        body_length,
+    ])?;
+    Ok(true)
 }
 
 /// Marks the open entry of a place as resolved; whether there was one.

@@ -17,7 +17,7 @@ const ADD_OBSERVATION: &str =
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 
 /// Count and extent of a series after its observations changed; both ends are found by the key.
-const UPDATE_SERIES: &str = "UPDATE series SET observations = observations + ?2,
+pub(super) const UPDATE_SERIES: &str = "UPDATE series SET observations = observations + ?2,
        first_time = (SELECT min(start_time) FROM observation
            WHERE series_key = ?1),
        last_time = (SELECT end_time FROM observation

@@ -3,19 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use smartem_model::{Hour, Period, Position, StationId};
 
-use super::convert::{flags, micros, optional_time, parsed_time, position, station_id};
+use super::convert::{flags, micros, optional_time, parsed_time, position, station_id, to_count};
 use super::fault::Fault;
 use super::{Sqlite, note_change, work};
+use crate::prepared::Newcomer;
 use crate::{LastValue, StationRow, StationView, StoreError};
 
 /// Stations with the extent of their observations.
 const VIEWS: &str = "SELECT key, id, name, network, project, station_type, cadence_s,
        (SELECT min(first_time) FROM series WHERE station_key = station.key),
-       (SELECT max(last_time) FROM series WHERE station_key = station.key)
+       (SELECT max(last_time) FROM series WHERE station_key = station.key),
+       (SELECT coalesce(sum(observations), 0) FROM series WHERE station_key = station.key)
     FROM station WHERE ?1 IS NULL OR key = ?1 ORDER BY id";
 
 /// The newest value of each series.
@@ -80,17 +81,6 @@ impl Sqlite {
         })
         .await
     }
-}
-
-/// What the records of an intake say of their stations.
-pub(super) struct Newcomer<'a> {
-    pub(super) station: &'a StationId,
-    pub(super) station_type: &'a str,
-    /// The hour of the record; `None` for a snapshot.
-    pub(super) hour: Option<Hour>,
-    pub(super) network: &'a str,
-    pub(super) project: Option<&'a str>,
-    pub(super) now: Timestamp,
 }
 
 pub(super) fn key_of(
@@ -207,6 +197,7 @@ fn views(transaction: &Transaction<'_>, only: Option<i64>) -> Result<Vec<Station
             cadence_s: row.get(6)?,
             location: locations.remove(&key),
             last: last.remove(&key).unwrap_or_default(),
+            observations: to_count(row.get(9)?),
             first_time: optional_time(row.get(7)?)?,
             last_time: optional_time(row.get(8)?)?,
         });

@@ -3,7 +3,8 @@
 use serde_json::json;
 use smartem_store::{ChangeMark, ChangesOf, Selection};
 
-use crate::support::{World, hour, id, record, refine_all, sample, take_in};
+use crate::servers::{On, World};
+use crate::support::{hour, id, record, refine_all, sample, take_in};
 
 async fn raw(world: &World, after: ChangeMark, of: &Selection) -> (Vec<String>, ChangeMark) {
     let (mut seen, mut mark) = (Vec::new(), after);
@@ -23,9 +24,8 @@ async fn raw(world: &World, after: ChangeMark, of: &Selection) -> (Vec<String>, 
     }
 }
 
-#[tokio::test]
-async fn records_come_in_the_order_in_which_they_changed_however_old_they_are() {
-    let world = World::new().await;
+pub(crate) async fn records_come_in_the_order_in_which_they_changed_however_old_they_are(on: On) {
+    let world = World::on(on).await;
     let all = Selection::default();
     let value = |v| sample(v, 0.0);
     take_in(
@@ -50,9 +50,8 @@ async fn records_come_in_the_order_in_which_they_changed_however_old_they_are() 
     assert_eq!(raw(&world, kept, &all).await.0.len(), 2);
 }
 
-#[tokio::test]
-async fn a_selection_leaves_out_and_the_mark_passes_what_was_left_out() {
-    let world = World::new().await;
+pub(crate) async fn a_selection_leaves_out_and_the_mark_passes_what_was_left_out(on: On) {
+    let world = World::on(on).await;
     for n in 0..5 {
         take_in(&world.store, vec![record("1", n, &sample(n, 0.0))]).await;
         take_in(&world.store, vec![record("2", n, &sample(n, 0.0))]).await;
@@ -76,9 +75,8 @@ async fn a_selection_leaves_out_and_the_mark_passes_what_was_left_out() {
     assert_eq!(all.unwrap(), 10);
 }
 
-#[tokio::test]
-async fn observations_come_with_their_hour_again_when_it_is_refined_again() {
-    let world = World::new().await;
+pub(crate) async fn observations_come_with_their_hour_again_when_it_is_refined_again(on: On) {
+    let world = World::on(on).await;
     take_in(
         &world.store,
         vec![

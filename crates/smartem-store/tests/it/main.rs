@@ -6,7 +6,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod alike;
 mod changes;
+mod copy;
 mod crash;
 mod declare;
 mod defects;
@@ -16,95 +18,138 @@ mod location;
 mod opening;
 mod operating;
 mod order;
+mod postgres;
 mod query;
 mod refining;
+mod retention;
+mod servers;
 mod standing;
 mod support;
 mod tokens;
+mod views;
 
-/// Runs cases, each a function that is given an empty store, on the SQLite backend.
+/// Runs cases on each backend: functions that are given an empty store, and such as make stores of a kind
+/// themselves.
 macro_rules! suite {
-    ($($module:ident { $($case:ident,)+ })+) => {
-        mod sqlite {
+    (@of $name:ident $on:ident {
+        given { $($module:ident { $($case:ident,)+ })+ }
+        make { $($maker:ident { $($made:ident,)+ })+ }
+    }) => {
+        mod $name {
+            use crate::servers::{On, World};
             $(mod $module {
+                use super::{On, World};
                 $(#[tokio::test]
                 async fn $case() {
-                    let dir = tempfile::tempdir().unwrap();
-                    crate::$module::$case(crate::support::open(dir.path()).await).await;
+                    let world = World::on(On::$on).await;
+                    crate::$module::$case(world.store.clone()).await;
+                })+
+            })+
+            $(mod $maker {
+                use super::On;
+                $(#[tokio::test]
+                async fn $made() {
+                    crate::$maker::$made(On::$on).await;
                 })+
             })+
         }
     };
+    ($($cases:tt)+) => {
+        suite! { @of sqlite Sqlite { $($cases)+ } }
+        suite! { @of on_postgres Postgres { $($cases)+ } }
+        suite! { @of through_pgbouncer PgBouncer { $($cases)+ } }
+    };
 }
 
 suite! {
-    defects {
-        d_041_refining_again_makes_no_duplicates,
-        d_043_an_hour_that_grew_is_refined_again_with_those_after_it,
+    given {
+        defects {
+            d_041_refining_again_makes_no_duplicates,
+            d_043_an_hour_that_grew_is_refined_again_with_those_after_it,
+        }
+        intake {
+            an_unchanged_record_is_no_work,
+            a_changed_record_is_work_again,
+            a_record_comes_back_as_it_was_sent,
+            checkpoints_are_those_of_the_process_and_source,
+            a_snapshot_among_hours_is_refused_and_nothing_is_taken_in,
+            a_body_in_quarantine_is_kept_whole_until_a_good_record_comes,
+            a_station_has_the_type_of_its_newest_hour,
+        }
+        declare {
+            a_station_is_known_before_its_first_record,
+            a_declared_location_holds_until_two_hours_say_otherwise,
+            another_location_marks_the_hours_that_relied_on_it,
+            another_cadence_marks_all_hours_and_the_same_one_none,
+            what_is_not_said_stays,
+            a_type_that_the_records_do_not_have_is_refused,
+            a_declared_location_does_not_depend_on_when_it_was_declared,
+        }
+        last {
+            the_newest_snapshot_stays,
+            an_hour_and_a_snapshot_compete_for_the_last_value,
+            a_new_station_is_shown_where_its_snapshot_is,
+            observations_of_another_station_are_refused,
+        }
+        location {
+            a_station_moves_when_two_hours_say_so,
+            an_hour_without_a_fix_is_refined_again_when_the_station_is_known,
+            a_location_does_not_hear_its_own_altitude,
+        }
+        operating {
+            runs_and_counters_are_told,
+            the_backlog_counts,
+            a_whole_store_has_no_problems,
+            a_lock_is_held_by_one,
+            a_cadence_makes_all_hours_work_again,
+        }
+        query {
+            pages_hold_each_observation_once,
+            a_window_takes_what_overlaps_it,
+            without_a_window_the_newest_are_given,
+            a_cursor_is_a_text,
+            an_unknown_station_has_nothing,
+        }
+        refining {
+            work_is_a_run_of_dirty_hours,
+            an_hour_is_replaced_as_a_whole,
+            a_late_hour_is_refined_with_those_after_it,
+            refining_stops_where_the_state_is_the_old_one,
+            a_result_from_older_input_is_not_taken,
+            another_state_meanwhile_makes_a_result_stale,
+            another_location_meanwhile_makes_a_result_stale,
+            hours_can_be_asked_to_be_refined_again,
+            an_unknown_station_to_be_refined_again_is_told_and_nothing_is_marked,
+            an_hour_in_the_middle_takes_the_state_of_the_hour_before,
+            what_an_hour_no_longer_gives_vanishes_and_nothing_else,
+            the_last_value_follows_the_observations,
+            a_quarantined_hour_is_resolved_by_a_good_one,
+            an_observation_must_be_of_its_hour,
+            an_observation_comes_back_as_it_was_refined,
+        }
+        retention {
+            observations_go_by_whole_months,
+            hours_of_a_dropped_month_can_be_refined_again,
+            months_to_come_can_be_prepared,
+        }
+        tokens {
+            a_token_is_kept_without_its_secret,
+            a_name_is_given_again_only_when_it_is_revoked,
+            the_last_use_of_a_token_never_goes_back,
+        }
     }
-    intake {
-        an_unchanged_record_is_no_work,
-        a_changed_record_is_work_again,
-        a_record_comes_back_as_it_was_sent,
-        checkpoints_are_those_of_the_process_and_source,
-        a_snapshot_among_hours_is_refused_and_nothing_is_taken_in,
-        a_body_in_quarantine_is_kept_whole_until_a_good_record_comes,
-        a_station_has_the_type_of_its_newest_hour,
-    }
-    declare {
-        a_station_is_known_before_its_first_record,
-        a_declared_location_holds_until_two_hours_say_otherwise,
-        another_location_marks_the_hours_that_relied_on_it,
-        another_cadence_marks_all_hours_and_the_same_one_none,
-        what_is_not_said_stays,
-        a_type_that_the_records_do_not_have_is_refused,
-        a_declared_location_does_not_depend_on_when_it_was_declared,
-    }
-    last {
-        the_newest_snapshot_stays,
-        an_hour_and_a_snapshot_compete_for_the_last_value,
-        a_new_station_is_shown_where_its_snapshot_is,
-        observations_of_another_station_are_refused,
-    }
-    location {
-        a_station_moves_when_two_hours_say_so,
-        an_hour_without_a_fix_is_refined_again_when_the_station_is_known,
-        a_location_does_not_hear_its_own_altitude,
-    }
-    operating {
-        runs_and_counters_are_told,
-        the_backlog_counts,
-        a_whole_store_has_no_problems,
-        a_lock_is_held_by_one,
-        a_cadence_makes_all_hours_work_again,
-    }
-    query {
-        pages_hold_each_observation_once,
-        a_window_takes_what_overlaps_it,
-        without_a_window_the_newest_are_given,
-        a_cursor_is_a_text,
-        an_unknown_station_has_nothing,
-    }
-    refining {
-        work_is_a_run_of_dirty_hours,
-        an_hour_is_replaced_as_a_whole,
-        a_late_hour_is_refined_with_those_after_it,
-        refining_stops_where_the_state_is_the_old_one,
-        a_result_from_older_input_is_not_taken,
-        another_state_meanwhile_makes_a_result_stale,
-        another_location_meanwhile_makes_a_result_stale,
-        hours_can_be_asked_to_be_refined_again,
-        an_unknown_station_to_be_refined_again_is_told_and_nothing_is_marked,
-        an_hour_in_the_middle_takes_the_state_of_the_hour_before,
-        what_an_hour_no_longer_gives_vanishes_and_nothing_else,
-        the_last_value_follows_the_observations,
-        a_quarantined_hour_is_resolved_by_a_good_one,
-        an_observation_must_be_of_its_hour,
-        an_observation_comes_back_as_it_was_refined,
-    }
-    tokens {
-        a_token_is_kept_without_its_secret,
-        a_name_is_given_again_only_when_it_is_revoked,
-        the_last_use_of_a_token_never_goes_back,
+    make {
+        changes {
+            records_come_in_the_order_in_which_they_changed_however_old_they_are,
+            a_selection_leaves_out_and_the_mark_passes_what_was_left_out,
+            observations_come_with_their_hour_again_when_it_is_refined_again,
+        }
+        standing {
+            parts_of_an_hour_are_united_each_sample_once,
+            substitutes_fill_an_hour_that_has_nothing_and_give_way_to_what_was_measured,
+            the_files_of_an_archive_day_come_together,
+            a_whole_hour_takes_the_place_of_anything,
+            an_hour_that_comes_in_parts_is_refined_when_it_has_ended,
+        }
     }
 }

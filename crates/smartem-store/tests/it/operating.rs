@@ -71,7 +71,8 @@ pub(crate) async fn a_whole_store_has_no_problems(store: Store) {
 pub(crate) async fn a_lock_is_held_by_one(store: Store) {
     let held = store.lock("refiner").await.unwrap().unwrap();
     assert!(store.lock("refiner").await.unwrap().is_none());
-    drop(held);
+    assert!(store.lock("last").await.unwrap().is_some());
+    held.release().await;
     assert!(store.lock("refiner").await.unwrap().is_some());
 }
 

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use smartem_store::{Columns, StationWork, Store};
 
-use crate::support::{commit, fingerprint, id, open, record, refine_all, take_in};
+use crate::servers::{On, World};
+use crate::support::{commit, fingerprint, id, record, refine_all, take_in};
 
 #[derive(Clone, Debug)]
 struct Arrival {
@@ -115,22 +116,44 @@ fn settled(arrivals: &[(Arrival, Then)]) -> Vec<(Arrival, Then)> {
     settled
 }
 
+/// Lives through arrivals on one kind of store, and through them in order on the embedded one.
+fn same_as_in_order(on: On, arrivals: &[(Arrival, Then)]) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (lived, orderly) = (World::on(on).await, World::on(On::Sqlite).await);
+        live(&lived.store, arrivals).await;
+        live(&orderly.store, &settled(arrivals)).await;
+        prop_assert_eq!(
+            fingerprint(&lived.store).await,
+            fingerprint(&orderly.store).await
+        );
+        prop_assert_eq!(
+            lived.store.check().await.unwrap().problems,
+            Vec::<String>::new()
+        );
+        Ok(())
+    })
+}
+
+fn any_life() -> impl Strategy<Value = Vec<(Arrival, Then)>> {
+    proptest::collection::vec((any_arrival(), any_then()), 1..24)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn any_order_of_arrival_gives_the_same_store(
-        arrivals in proptest::collection::vec((any_arrival(), any_then()), 1..24),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-            let lived = open(dirs[0].path()).await;
-            live(&lived, &arrivals).await;
-            let orderly = open(dirs[1].path()).await;
-            live(&orderly, &settled(&arrivals)).await;
-            prop_assert_eq!(fingerprint(&lived).await, fingerprint(&orderly).await);
-            prop_assert_eq!(lived.check().await.unwrap().problems, Vec::<String>::new());
-            Ok(())
-        })?;
+    fn any_order_of_arrival_gives_the_same_store(arrivals in any_life()) {
+        same_as_in_order(On::Sqlite, &arrivals)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+    #[test]
+    fn any_order_of_arrival_gives_the_same_on_postgres(arrivals in any_life()) {
+        same_as_in_order(On::Postgres, &arrivals)?;
     }
 }

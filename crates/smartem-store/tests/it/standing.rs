@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use smartem_model::raw::RawRecord;
 use smartem_store::{Growing, IntakeReport, ReceivedRecord, Standing, Store};
 
-use crate::support::{World, hour, id, intake};
+use crate::servers::{On, World};
+use crate::support::{hour, id, intake};
 
 fn record(samples: &[Value]) -> RawRecord {
     let hour = hour(0);
@@ -36,9 +37,8 @@ async fn stored(store: &Store) -> Vec<f64> {
         .collect()
 }
 
-#[tokio::test]
-async fn parts_of_an_hour_are_united_each_sample_once() {
-    let (world, other) = (World::new().await, World::new().await);
+pub(crate) async fn parts_of_an_hour_are_united_each_sample_once(on: On) {
+    let (world, other) = (World::on(on).await, World::on(on).await);
     let (a, b, c) = (
         reading(5, "SDS011-1", 5.0),
         reading(10, "SDS011-1", 10.0),
@@ -57,9 +57,10 @@ async fn parts_of_an_hour_are_united_each_sample_once() {
     assert_eq!(stored(&other.store).await, [5.0, 10.0, 15.0]);
 }
 
-#[tokio::test]
-async fn substitutes_fill_an_hour_that_has_nothing_and_give_way_to_what_was_measured() {
-    let world = World::new().await;
+pub(crate) async fn substitutes_fill_an_hour_that_has_nothing_and_give_way_to_what_was_measured(
+    on: On,
+) {
+    let world = World::on(on).await;
     let store = &world.store;
     take(store, Standing::Average, &[reading(20, "SDS011-1", 1.0)]).await;
     take(store, Standing::Average, &[reading(58, "SDS011-1", 2.0)]).await;
@@ -80,9 +81,8 @@ async fn substitutes_fill_an_hour_that_has_nothing_and_give_way_to_what_was_meas
     assert_eq!(stored(store).await, [9.0]);
 }
 
-#[tokio::test]
-async fn the_files_of_an_archive_day_come_together() {
-    let world = World::new().await;
+pub(crate) async fn the_files_of_an_archive_day_come_together(on: On) {
+    let world = World::on(on).await;
     take(
         &world.store,
         Standing::Archive,
@@ -98,10 +98,9 @@ async fn the_files_of_an_archive_day_come_together() {
     assert_eq!(stored(&world.store).await, [2.0, 1.0]);
 }
 
-#[tokio::test]
-async fn a_whole_hour_takes_the_place_of_anything() {
+pub(crate) async fn a_whole_hour_takes_the_place_of_anything(on: On) {
     for before in [Standing::Part, Standing::Archive, Standing::Average] {
-        let world = World::new().await;
+        let world = World::on(on).await;
         take(&world.store, before, &[reading(5, "SDS011-1", 1.0)]).await;
         let report = take(
             &world.store,
@@ -113,9 +112,8 @@ async fn a_whole_hour_takes_the_place_of_anything() {
     }
 }
 
-#[tokio::test]
-async fn an_hour_that_comes_in_parts_is_refined_when_it_has_ended() {
-    let world = World::new().await;
+pub(crate) async fn an_hour_that_comes_in_parts_is_refined_when_it_has_ended(on: On) {
+    let world = World::on(on).await;
     take(&world.store, Standing::Part, &[reading(5, "SDS011-1", 1.0)]).await;
     let dirty = |growing| world.store.dirty_stations(9, growing);
     assert!(dirty(Growing::From(hour(0))).await.unwrap().is_empty());

@@ -21,22 +21,6 @@ pub(crate) async fn open(dir: &Path) -> Store {
         .unwrap()
 }
 
-/// A store of its own, gone with the test.
-pub(crate) struct World {
-    pub(crate) store: Store,
-    _dir: tempfile::TempDir,
-}
-
-impl World {
-    pub(crate) async fn new() -> Self {
-        let dir = tempfile::TempDir::new().unwrap();
-        Self {
-            store: open(dir.path()).await,
-            _dir: dir,
-        }
-    }
-}
-
 pub(crate) fn now() -> Timestamp {
     "2016-02-01T12:00:00Z".parse().unwrap()
 }

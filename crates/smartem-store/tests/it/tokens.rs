@@ -30,6 +30,9 @@ pub(crate) async fn a_token_is_kept_without_its_secret(store: Store) {
     assert!(row.hash.matches(secret.reveal()));
     assert!(row.is_valid(now()));
     assert!(!row.is_valid(now() + jiff::SignedDuration::from_hours(1)));
+    if store.is_shared() {
+        return;
+    }
     let file = store.dir().join("smartem.sqlite");
     for file in [file.clone(), file.with_extension("sqlite-wal")] {
         let bytes = std::fs::read(&file).unwrap();

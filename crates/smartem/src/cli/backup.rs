@@ -72,6 +72,35 @@ pub(crate) enum StoreImport {
         --username reader --password-file /run/secrets/airsenseur-password"
     )]
     Influx(ImportInflux),
+    /// Everything of a database of the original platform (PostgreSQL); goes on where it was stopped
+    #[command(
+        after_help = "Exit status: 0 all was imported, 1 the counts differ, 75 the database was not reached or it was stopped.\n\
+        Example: smartem store import stetl --from 'postgresql://reader@old.example/gis?sslmode=verify-full' \\\n  \
+        --password-file /run/secrets/gis-password"
+    )]
+    Stetl(ImportStetl),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImportStetl {
+    /// Address of the database: the original's, or one into which a dump was loaded
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// File with the password
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// File with the certificates that the server's is signed by [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Source of the process `harvester-whale` that goes on where the original was [default: its only one]
+    #[arg(long, value_name = "NAME")]
+    pub whale_source: Option<String>,
+    /// Read everything anew; nothing is written twice
+    #[arg(long)]
+    pub again: bool,
+    /// Only count
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Args, Debug)]

@@ -1,18 +1,23 @@
 //! `smartem store backup|restore`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context;
 use smartem_backup::store::{
     LINE, MakeSettings, RestoreSettings, Restored, back_up as make, restore as put_back, verify,
 };
-use smartem_backup::{Contents, Keep, Manifest, Pruned, Repository, Sent, Target, Watch};
+use smartem_backup::{
+    BackupError, Contents, Keep, Manifest, Pruned, Repository, Sent, Target, Watch,
+};
 use smartem_etl::Progress;
+use smartem_store::PostgresSettings;
 
-use super::{open_store, print_table};
+use super::{copy, open_store, print_table};
 use crate::backup::{self, BackupSettings};
 use crate::cli::{KeepArgs, StoreBackup, StoreRestore};
-use crate::config::{self, Config, UsageError};
+use crate::config::{self, Config, StoreBackend, UsageError};
 use crate::{clock, output, signals};
 
 pub(super) async fn back_up(config: Config, args: &StoreBackup) -> anyhow::Result<ExitCode> {
@@ -43,7 +48,7 @@ pub(super) async fn back_up(config: Config, args: &StoreBackup) -> anyhow::Resul
     output::line(format_args!(
         "backup {} of the store in {}: {} files, {}",
         made.id,
-        store.dir().display(),
+        store.place(),
         made.manifest.files.len(),
         told(made.sent)
     ));
@@ -82,6 +87,13 @@ pub(super) async fn restore(config: &Config, args: &StoreRestore) -> anyhow::Res
         replace: args.replace,
         now,
     };
+    if args.to.is_none()
+        && let Some(database) = config.postgres()?
+    {
+        let restored = into_database(config, database, &repository, settings, &watch).await;
+        bar.finish();
+        return restored;
+    }
     let restored = put_back(&repository, &settings, &watch).await;
     bar.finish();
     let restored = restored?;
@@ -98,6 +110,70 @@ pub(super) async fn restore(config: &Config, args: &StoreRestore) -> anyhow::Res
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Puts a backup back into the database of the configuration, in which nothing was stored yet: first as an
+/// embedded store in a folder beside, then from there.
+async fn into_database(
+    config: &Config,
+    database: PostgresSettings,
+    repository: &Repository,
+    mut settings: RestoreSettings,
+    watch: &Watch,
+) -> anyhow::Result<ExitCode> {
+    if settings.replace {
+        return Err(UsageError(
+            "`--replace` puts a folder aside, not a database; name an empty database in \
+             `store.postgres.url`, or a folder with `--to`"
+                .to_owned(),
+        )
+        .into());
+    }
+    let scratch = NewFolder::make(&config.store.data_dir, "restore-database")?;
+    settings.dir.clone_from(&scratch.dir);
+    let restored = put_back(repository, &settings, watch).await?;
+    let mut beside = config.clone();
+    beside.store.backend = StoreBackend::Sqlite;
+    beside.store.data_dir.clone_from(&scratch.dir);
+    let store = open_store(&beside).await?;
+    // What the collector had acknowledged and not yet committed is in the log of the backup.
+    copy::commit_log(&store, &beside).await?;
+    let copied = copy::copy(&store, &copy::Place::Postgres(database), &watch.stop).await?;
+    let Some((_, place)) = copied else {
+        return Err(BackupError::Stopped.into());
+    };
+    output::line(format_args!(
+        "restored the backup of {} into {place}; {}",
+        restored.backup.made_at,
+        contents(&restored)
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A folder that is thrown away.
+struct NewFolder {
+    dir: PathBuf,
+}
+
+impl NewFolder {
+    fn make(within: &Path, name: &str) -> anyhow::Result<Self> {
+        let folder = Self {
+            dir: within.join(name),
+        };
+        // What a restore that was killed left.
+        match std::fs::remove_dir_all(&folder.dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("emptying the folder {}", folder.dir.display()))
+            }
+            _ => Ok(folder),
+        }
+    }
+}
+
+impl Drop for NewFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
 }
 
 /// Lists the backups of a line.

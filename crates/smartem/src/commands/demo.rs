@@ -15,7 +15,7 @@ use url::Url;
 use super::{load_config, open_migrated_store, serve, up};
 use crate::cli::{Demo, Global};
 use crate::collector::Collector;
-use crate::config::Config;
+use crate::config::{Config, StoreBackend};
 use crate::platform::{self, Platform};
 use crate::{clock, output, signals};
 
@@ -31,6 +31,8 @@ pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode
     if let Some(folder) = &throw_away {
         folder.path().clone_into(&mut config.store.data_dir);
     }
+    // A throw-away store is a folder, whatever the configuration of the real one says.
+    config.store.backend = StoreBackend::Sqlite;
     // Whoever tries it out may push what he likes.
     config.collect.auto_register = true;
     let stop = signals::stop_token()?;

@@ -3,12 +3,14 @@
 mod backup;
 mod collect;
 mod config;
+mod copy;
 mod demo;
 mod device;
 mod etl;
 mod healthcheck;
 mod import;
 mod import_influx;
+mod import_stetl;
 mod influx;
 mod quarantine;
 mod refine;
@@ -25,7 +27,7 @@ use anyhow::Context;
 use smartem_backup::BackupError;
 use smartem_etl::ScheduleError;
 use smartem_influxdb::InfluxError;
-use smartem_store::{Access, Store, StoreError};
+use smartem_store::{Access, Migration, Store, StoreError};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, Global, LogFormat, Simulate};
@@ -122,21 +124,39 @@ impl std::io::Write for BesideBars {
     }
 }
 
-/// Opens an existing store; the error of an older one names the command that brings it up.
+/// Opens the store of the configuration, which must be there; the error of an older one names the command
+/// that brings it up.
 async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let dir = &config.store.data_dir;
-    Store::open(dir, Access::Existing)
-        .await
-        .with_context(|| format!("opening the store in {}", dir.display()))
+    match config.postgres()? {
+        None => Store::open(dir, Access::Existing)
+            .await
+            .with_context(|| format!("opening the store in {}", dir.display())),
+        Some(database) => Store::connect(dir, &database, Access::Existing)
+            .await
+            .context("opening the store in the database of `store.postgres.url`"),
+    }
+}
+
+/// Makes or brings up the store of the configuration.
+async fn migrate_store(config: &Config) -> anyhow::Result<Vec<Migration>> {
+    match config.postgres()? {
+        None => {
+            let dir = &config.store.data_dir;
+            let now = (crate::clock::system())();
+            Store::migrate_dir(dir, now)
+                .await
+                .with_context(|| format!("making the store in {}", dir.display()))
+        }
+        Some(database) => Store::migrate_postgres(&database)
+            .await
+            .context("making the store in the database of `store.postgres.url`"),
+    }
 }
 
 /// Makes or brings up the store, then opens it.
 async fn open_migrated_store(config: &Config) -> anyhow::Result<Store> {
-    let dir = &config.store.data_dir;
-    let now = (crate::clock::system())();
-    Store::migrate_dir(dir, now)
-        .await
-        .with_context(|| format!("making the store in {}", dir.display()))?;
+    migrate_store(config).await?;
     open_store(config).await
 }
 

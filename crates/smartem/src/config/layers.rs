@@ -138,9 +138,19 @@ mod tests {
         let table = with_environment(&[
             ("SMARTEM_PROCESS__HARVESTER_WHALE__BUDGET", "10s"),
             ("SMARTEM_SERVE__LISTEN", "0.0.0.0:80"),
+            ("SMARTEM_STORE__BACKEND", "postgres"),
+            (
+                "SMARTEM_STORE__POSTGRES__URL",
+                "postgresql://u@db.example/smartem",
+            ),
             ("PATH", "/bin"),
         ])
         .unwrap();
+        assert_eq!(table["store"]["backend"].as_str(), Some("postgres"));
+        assert_eq!(
+            table["store"]["postgres"]["url"].as_str(),
+            Some("postgresql://u@db.example/smartem")
+        );
         assert_eq!(
             table["process"]["harvester-whale"]["budget"].as_str(),
             Some("10s")

@@ -5,6 +5,7 @@
 mod collect;
 mod layers;
 mod mqtt;
+mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use smartem_etl::{Schedule, ScheduleError};
 use toml::Table;
 
 pub(crate) use collect::CollectConfig;
+pub(crate) use store::{StoreBackend, StoreConfig};
 
 use crate::cli::Global;
 
@@ -47,12 +49,6 @@ pub(crate) struct Config {
     /// The folder of the configuration file.
     #[serde(skip)]
     folder: PathBuf,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct StoreConfig {
-    pub data_dir: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -232,17 +228,32 @@ pub(crate) fn storage_credentials() -> smartem_backup::Credentials {
 fn mask(value: &mut toml::Value) {
     match value {
         toml::Value::String(text) => {
-            if let Ok(mut url) = url::Url::parse(text)
-                && url.password().is_some()
-                && url.set_password(Some("hidden")).is_ok()
-            {
-                *text = url.to_string();
+            if let Some(masked) = masked(text) {
+                *text = masked;
             }
         }
         toml::Value::Array(list) => list.iter_mut().for_each(mask),
         toml::Value::Table(table) => table.iter_mut().for_each(|(_, value)| mask(value)),
         _ => {}
     }
+}
+
+/// An address without its password; `None` when it has none.
+fn masked(text: &str) -> Option<String> {
+    let mut url = url::Url::parse(text).ok()?;
+    let mut found = url.password().is_some() && url.set_password(Some("hidden")).is_ok();
+    // PostgreSQL also takes them behind the question mark.
+    let is_secret = |name: &str| ["password", "sslpassword"].contains(&name);
+    if url.query_pairs().any(|(name, _)| is_secret(&name)) {
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let shown = pairs.iter().map(|(name, value)| {
+            let value = if is_secret(name) { "hidden" } else { value };
+            (name.as_str(), value)
+        });
+        url.query_pairs_mut().clear().extend_pairs(shown);
+        found = true;
+    }
+    found.then(|| url.to_string())
 }
 
 /// The settings of a part of a process as they are built in.
@@ -329,6 +340,23 @@ mod tests {
             if !process.schedule.is_empty() {
                 assert!(process.schedule().is_ok(), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_hidden() {
+        let shown = |text: &str| masked(text).unwrap_or_else(|| text.to_owned());
+        assert_eq!(
+            shown("postgresql://u:secret@db.example/smartem?sslmode=require"),
+            "postgresql://u:hidden@db.example/smartem?sslmode=require"
+        );
+        let behind = shown("postgresql:///smartem?host=db.example&password=secret&user=u");
+        assert_eq!(
+            behind,
+            "postgresql:///smartem?host=db.example&password=hidden&user=u"
+        );
+        for other in ["postgresql:///smartem?host=%2Frun", "smartem-data", "30s"] {
+            assert_eq!(shown(other), other);
         }
     }
 

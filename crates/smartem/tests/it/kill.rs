@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::support::{Place, Service, fingerprint, first_difference};
+use crate::support::{Place, Service, first_difference};
 
 /// How often the program is killed.
 const KILLS: usize = 10;
@@ -27,12 +27,23 @@ const CITY: [&str; 10] = [
 /// Runs everything to its end; the second harvest sees what refining found out.
 fn finish(place: &Place) {
     for process in ["harvester-whale", "refiner", "harvester-whale", "refiner"] {
-        place.etl(process);
+        place.etl_when_free(process);
     }
 }
 
 #[test]
 fn a_program_killed_at_ten_random_points_leaves_the_same_store_as_an_undisturbed_one() {
+    kill_and_compare(&Place::new, KILLS);
+}
+
+/// The undisturbed store is an embedded one, so both kinds of stores come to the same.
+#[test]
+fn on_postgresql_a_program_killed_at_random_points_leaves_the_same_store_as_an_undisturbed_one() {
+    kill_and_compare(&Place::on_postgres, KILLS / 5);
+}
+
+#[expect(clippy::print_stdout, reason = "for who runs many seeds")]
+fn kill_and_compare(place: &dyn Fn() -> Place, kills: usize) {
     #[expect(
         clippy::disallowed_methods,
         reason = "the length of the test is chosen from outside"
@@ -50,22 +61,22 @@ fn a_program_killed_at_ten_random_points_leaves_the_same_store_as_an_undisturbed
         (process, since.elapsed())
     });
     finish(&undisturbed);
-    let expected = fingerprint(&undisturbed.data());
+    let expected = undisturbed.fingerprint();
     assert!(expected.lines().count() > 2000, "too little to compare");
     for seed in 0..seeds {
         let mut random = StdRng::seed_from_u64(seed);
         let (mut killed, mut stores) = (0, 0);
-        while killed < KILLS {
+        while killed < kills {
             // A store whose work is done before all kills have hit is compared, and another begun.
-            let place = Place::new();
+            let place = place();
             place.with_source(&remote.url);
-            killed += kill_often(&place, &durations, KILLS - killed, &mut random);
+            killed += kill_often(&place, &durations, kills - killed, &mut random);
             finish(&place);
-            let found = fingerprint(&place.data());
+            let found = place.fingerprint();
             assert_eq!(first_difference(&expected, &found), None, "seed {seed}");
             stores += 1;
             assert!(
-                stores < 10 * KILLS,
+                stores < 10 * kills,
                 "the program ends before it can be killed"
             );
         }

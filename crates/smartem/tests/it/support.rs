@@ -7,7 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use smartem_store::{Access, ObservationQuery, QuarantineFilter, Store};
+use smartem_simulate::postgres::{Database, Postgres};
+use smartem_store::{Access, ObservationQuery, PostgresSettings, QuarantineFilter, Store};
 use tempfile::TempDir;
 
 /// The root of the project.
@@ -18,13 +19,50 @@ pub(crate) fn root() -> PathBuf {
 /// A folder of a test with a configuration and a store.
 pub(crate) struct Place {
     dir: TempDir,
+    /// Where its store is, when that is not in the folder.
+    database: Option<Database>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
         Self {
             dir: TempDir::new().unwrap(),
+            database: None,
         }
+    }
+
+    /// With a store on PostgreSQL, in a database of its own.
+    pub(crate) fn on_postgres() -> Self {
+        let server = Postgres::shared().unwrap_or_else(|problem| panic!("{problem}"));
+        Self::on(server)
+    }
+
+    /// With a store on this server.
+    pub(crate) fn on(server: &Postgres) -> Self {
+        Self {
+            database: Some(server.create_database().unwrap()),
+            ..Self::new()
+        }
+    }
+
+    /// Its store.
+    pub(crate) async fn store(&self) -> Store {
+        match &self.database {
+            None => Store::open(&self.data(), Access::Existing).await,
+            Some(database) => {
+                let settings = PostgresSettings::new(database.url());
+                Store::connect(&self.data(), &settings, Access::Existing).await
+            }
+        }
+        .unwrap()
+    }
+
+    /// All that its store holds; see [`fingerprint`].
+    pub(crate) fn fingerprint(&self) -> String {
+        block_on(async {
+            let (processes, sources) = (["harvester-whale", "last"], ["test", "city"]);
+            fingerprint_of_store(&self.store().await, &processes, &sources).await
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -60,11 +98,31 @@ impl Place {
             .arg(self.data())
             .current_dir(self.path());
         command.env_remove("RUST_LOG").stdin(Stdio::null());
+        if let Some(database) = &self.database {
+            command
+                .env("SMARTEM_STORE__BACKEND", "postgres")
+                .env("SMARTEM_STORE__POSTGRES__URL", database.url());
+        }
         command
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
+    }
+
+    /// Runs a process once, when no other run has its work; it must exit with 0.
+    ///
+    /// On a server what a killed program had in hand is its own for some seconds.
+    pub(crate) fn etl_when_free(&self, process: &str) -> String {
+        let since = Instant::now();
+        loop {
+            let said = self.etl(process);
+            if !said.contains("already_running") {
+                return said;
+            }
+            assert!(since.elapsed() < Duration::from_secs(60), "{said}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
 
     /// Runs a process once; it must exit with 0.
@@ -217,62 +275,66 @@ pub(crate) fn fingerprint(data: &Path) -> String {
 pub(crate) fn fingerprint_of(data: &Path, processes: &[&str], sources: &[&str]) -> String {
     block_on(async {
         let store = Store::open(data, Access::Existing).await.unwrap();
-        let report = store.check().await.unwrap();
-        assert!(report.problems.is_empty(), "{:?}", report.problems);
-        let mut out = String::new();
-        let backlog = store.backlog().await.unwrap();
-        assert_eq!(backlog.dirty_hours, 0, "not everything is refined");
-        writeln!(
-            out,
-            "{} records, {} observations",
-            backlog.raw_records, backlog.observations
-        )
-        .unwrap();
-        for view in store.stations().await.unwrap() {
-            writeln!(out, "{view:?}").unwrap();
-            writeln!(out, "{:?}", store.locations(&view.id).await.unwrap()).unwrap();
-            let first = smartem_model::Hour::from_index(0).unwrap();
-            let end = smartem_model::Hour::from_index(1_000_000).unwrap();
-            for hour in store.stored_hours(&view.id, first, end).await.unwrap() {
-                let record = store.raw_record(&view.id, hour).await.unwrap().unwrap();
-                writeln!(out, "{hour}: {}", record.to_json()).unwrap();
-                writeln!(
-                    out,
-                    "{:?}",
-                    store.station_hour(&view.id, hour).await.unwrap()
-                )
-                .unwrap();
-            }
-            let query = ObservationQuery::newest(view.id.clone(), 1_000_000);
-            for observation in store.observations(query).await.unwrap().observations {
-                writeln!(out, "{}", serde_json::to_string(&observation).unwrap()).unwrap();
-            }
-        }
-        for source in sources {
-            for process in processes {
-                writeln!(
-                    out,
-                    "{:?}",
-                    store.checkpoints(process, source).await.unwrap()
-                )
-                .unwrap();
-            }
-        }
-        let filter = QuarantineFilter {
-            open_only: true,
-            limit: 1000,
-        };
-        let mut open: Vec<String> = store
-            .quarantine_list(filter)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|entry| format!("{} {} {}", entry.place, entry.reason, entry.detail))
-            .collect();
-        open.sort();
-        writeln!(out, "{open:?}").unwrap();
-        out
+        fingerprint_of_store(&store, processes, sources).await
     })
+}
+
+async fn fingerprint_of_store(store: &Store, processes: &[&str], sources: &[&str]) -> String {
+    let report = store.check().await.unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    let mut out = String::new();
+    let backlog = store.backlog().await.unwrap();
+    assert_eq!(backlog.dirty_hours, 0, "not everything is refined");
+    writeln!(
+        out,
+        "{} records, {} observations",
+        backlog.raw_records, backlog.observations
+    )
+    .unwrap();
+    for view in store.stations().await.unwrap() {
+        writeln!(out, "{view:?}").unwrap();
+        writeln!(out, "{:?}", store.locations(&view.id).await.unwrap()).unwrap();
+        let first = smartem_model::Hour::from_index(0).unwrap();
+        let end = smartem_model::Hour::from_index(1_000_000).unwrap();
+        for hour in store.stored_hours(&view.id, first, end).await.unwrap() {
+            let record = store.raw_record(&view.id, hour).await.unwrap().unwrap();
+            writeln!(out, "{hour}: {}", record.to_json()).unwrap();
+            writeln!(
+                out,
+                "{:?}",
+                store.station_hour(&view.id, hour).await.unwrap()
+            )
+            .unwrap();
+        }
+        let query = ObservationQuery::newest(view.id.clone(), 1_000_000);
+        for observation in store.observations(query).await.unwrap().observations {
+            writeln!(out, "{}", serde_json::to_string(&observation).unwrap()).unwrap();
+        }
+    }
+    for source in sources {
+        for process in processes {
+            writeln!(
+                out,
+                "{:?}",
+                store.checkpoints(process, source).await.unwrap()
+            )
+            .unwrap();
+        }
+    }
+    let filter = QuarantineFilter {
+        open_only: true,
+        limit: 1000,
+    };
+    let mut open: Vec<String> = store
+        .quarantine_list(filter)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|entry| format!("{} {} {}", entry.place, entry.reason, entry.detail))
+        .collect();
+    open.sort();
+    writeln!(out, "{open:?}").unwrap();
+    out
 }
 
 /// The first difference of two fingerprints, short enough to read.

@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use rusqlite::{OptionalExtension, Transaction, params};
 use smartem_model::Hour;
 
-use super::{HoursByStation, StationHourKey};
+use crate::StoreError;
 use crate::points::catalogue::{Definition, SeriesNo};
 use crate::points::entry::type_number;
+use crate::points::record::{HoursByStation, StationHourKey, hours_of_block, tags_json};
 use crate::points::{Block, Flush, StationOf};
+use crate::prepared::Newcomer;
 use crate::sqlite::convert::{from_count, micros};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::series::Terms;
-use crate::sqlite::stations::{self, Newcomer};
+use crate::sqlite::stations;
 use crate::sqlite::{Sqlite, add_to_meta, note_change, this_change};
-use crate::{StoreError, codec};
 
 const ADD_BLOCK: &str = "INSERT INTO point_block (series, day, first, last, rows, small, payload)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -116,9 +117,7 @@ fn hours_of_series(
     let mut hours = BTreeSet::new();
     while let Some(row) = rows.next()? {
         let payload = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-        let block = codec::decode_block(payload, &|_| false);
-        let block = block.map_err(|source| StoreError::DamagedPoints { series, source })?;
-        hours.extend(crate::points::hours_of(&block.times));
+        hours.extend(hours_of_block(series, payload)?);
     }
     Ok(hours)
 }
@@ -149,23 +148,19 @@ fn define(
                  VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(params![measurement, number, name, type_number(*field_type)])?,
-        Definition::Series { measurement, tags } => {
-            let tags: Vec<(&str, &str)> =
-                tags.iter().map(|(key, value)| (&**key, &**value)).collect();
-            transaction
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO point_series
+        Definition::Series { measurement, tags } => transaction
+            .prepare_cached(
+                "INSERT OR IGNORE INTO point_series
                         (number, measurement, tags, station, station_type)
                      VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute(params![
-                    number,
-                    measurement,
-                    serde_json::json!(tags).to_string(),
-                    station.map(|it| it.station.as_str()),
-                    station.map(|it| &*it.station_type),
-                ])?
-        }
+            )?
+            .execute(params![
+                number,
+                measurement,
+                tags_json(tags),
+                station.map(|it| it.station.as_str()),
+                station.map(|it| &*it.station_type),
+            ])?,
     };
     Ok(())
 }

@@ -8,13 +8,13 @@ use rusqlite::Transaction;
 use smartem_model::StationId;
 use smartem_points::{Newest, Order};
 
-use super::{StoredPoints, Tags};
 use crate::StoreError;
-use crate::codec;
 use crate::points::catalogue::{Definition, SeriesNo};
+use crate::points::days::{DayByDay, Wanted};
 use crate::points::entry::type_of;
+use crate::points::record::{StoredPoints, Tags, tags_of};
 use crate::points::rows::{FieldNo, Rows};
-use crate::points::{KnownStation, day_of, newest_of};
+use crate::points::{KnownStation, NewestOfFields, day_of};
 use crate::sqlite::convert::to_count;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{Sqlite, meta};
@@ -43,8 +43,12 @@ impl Sqlite {
         order: Order,
         give: &mut dyn FnMut(i64, Rows) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let scanned =
-            self.read_now(|transaction| scan(transaction, series, fields, range, order, give));
+        let wanted = Wanted {
+            series,
+            fields,
+            range,
+        };
+        let scanned = self.read_now(|transaction| scan(transaction, wanted, order, give));
         scanned.map_err(|fault| fault.during("reading points", &self.file))
     }
 
@@ -120,6 +124,8 @@ fn stored(transaction: &Transaction<'_>) -> Result<StoredPoints, Fault> {
     })?;
     Ok(StoredPoints {
         segment: to_count(meta(transaction, "points_segment")?),
+        log: None,
+        known: Vec::new(),
         definitions,
         stations,
     })
@@ -140,57 +146,37 @@ fn each(
 
 /// Pairs of key and value.
 pub(super) fn tags(json: &str) -> Result<Tags, Fault> {
-    serde_json::from_str(json).map_err(|_| Fault::unknown("the tags of a series", json))
+    tags_of(json).ok_or_else(|| Fault::unknown("the tags of a series", json))
 }
 
 fn scan(
     transaction: &Transaction<'_>,
-    series: SeriesNo,
-    fields: &[FieldNo],
-    range: &RangeInclusive<i64>,
+    wanted: Wanted<'_>,
     order: Order,
     give: &mut dyn FnMut(i64, Rows) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
+    let range = wanted.range;
     let sql = match order {
         Order::Ascending => ASCENDING,
         Order::Descending => DESCENDING,
     };
     let mut statement = transaction.prepare_cached(sql)?;
     let mut blocks = statement.query((
-        series,
+        wanted.series,
         day_of(*range.start()),
         day_of(*range.end()),
         range.start(),
         range.end(),
     ))?;
-    let mut of_day: Option<(i64, Rows)> = None;
+    let mut days = DayByDay::new(wanted, give);
     while let Some(block) = blocks.next()? {
-        let day: i64 = block.get(0)?;
         let payload = block.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        let rows = decode(series, payload, fields)?
-            .within(range)
-            .of_fields(fields);
-        match &mut of_day {
-            Some((same, all)) if *same == day => all.append(&rows),
-            other => {
-                if let Some((day, rows)) = other.replace((day, rows))
-                    && give(day, rows.in_order()).is_break()
-                {
-                    return Ok(());
-                }
-            }
+        if days.take(block.get(0)?, payload)?.is_break() {
+            return Ok(());
         }
     }
-    if let Some((day, rows)) = of_day {
-        // It is the last one.
-        let _ = give(day, rows.in_order());
-    }
+    days.end();
     Ok(())
-}
-
-pub(super) fn decode(series: SeriesNo, payload: &[u8], fields: &[FieldNo]) -> Result<Rows, Fault> {
-    let rows = codec::decode_block(payload, &|field| fields.contains(&field));
-    Ok(rows.map_err(|source| StoreError::DamagedPoints { series, source })?)
 }
 
 fn newest(
@@ -202,30 +188,15 @@ fn newest(
             (SELECT measurement FROM point_series WHERE number = ?1)",
     )?;
     let fields = statement.query_map([series], |row| row.get(0))?;
-    let mut wanted: Vec<FieldNo> = fields.collect::<Result<_, _>>()?;
-    let mut found = Vec::new();
-    let all = i64::MIN..=i64::MAX;
-    let fields = wanted.clone();
-    scan(
-        transaction,
+    let fields: Vec<FieldNo> = fields.collect::<Result<_, _>>()?;
+    let mut newest = NewestOfFields::new(fields.clone());
+    let wanted = Wanted {
         series,
-        &fields,
-        &all,
-        Order::Descending,
-        &mut |_, rows| {
-            wanted.retain(|field| match newest_of(&rows, *field) {
-                Some(newest) => {
-                    found.push((*field, newest));
-                    false
-                }
-                None => true,
-            });
-            if wanted.is_empty() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        },
-    )?;
-    Ok(found)
+        fields: &fields,
+        range: &(i64::MIN..=i64::MAX),
+    };
+    scan(transaction, wanted, Order::Descending, &mut |_, rows| {
+        newest.take(&rows)
+    })?;
+    Ok(newest.found())
 }

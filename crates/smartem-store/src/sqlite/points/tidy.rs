@@ -3,11 +3,12 @@
 use rusqlite::{Transaction, params};
 
 use super::commit::put_blocks;
+use crate::StoreError;
+use crate::points::record::decode_all;
 use crate::points::rows::Rows;
 use crate::points::{blocks, catalogue::SeriesNo};
 use crate::sqlite::Sqlite;
 use crate::sqlite::fault::Fault;
-use crate::{StoreError, codec};
 
 /// So many small blocks of a day are made one while it lasts.
 const MANY: i64 = 12;
@@ -64,9 +65,7 @@ fn unite(
         while let Some(row) = rows.next()? {
             keys.push(row.get(0)?);
             let payload = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-            let block = codec::decode_block(payload, &|_| true);
-            let block = block.map_err(|source| StoreError::DamagedPoints { series, source })?;
-            all.append(&block);
+            all.append(&decode_all(series, payload)?);
         }
     }
     let united = blocks(series, &all.in_order(), is_over)?;
