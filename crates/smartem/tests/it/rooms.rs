@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The rooms from the top down, each with those it may know.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("smartem-model", &[]),
     ("smartem-refine", &["smartem-model"]),
     ("smartem-points", &[]),
@@ -23,6 +23,8 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("smartem-mqtt", &[]),
     // Plays the outside world, so it knows nothing of the platform.
     ("smartem-simulate", &[]),
+    // Reads `deploy/`, for tests.
+    ("smartem-deploy", &[]),
     (
         "smartem-collect",
         &[
