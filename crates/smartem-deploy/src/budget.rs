@@ -1,6 +1,6 @@
 //! What an overlay needs at most: connections of the database, memory, and whether the quotas admit it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cron;
 use crate::objects::{Render, is_true, list, map, number, text};
@@ -9,38 +9,30 @@ use crate::rules::Report;
 use crate::tables::Tables;
 use crate::workloads::{Workload, workloads};
 
-/// A job that is running at some minute of the week.
-struct Turn {
-    job: usize,
-    from: i64,
-    to: i64,
-}
-
 /// Indexes of the jobs that can be running at the same time, where `weight` adds up to most.
 ///
-/// A job is taken to run from its start until its deadline.
+/// A job is taken to run from its start until its deadline; a run at the end of the week goes on at its beginning.
 fn heaviest(jobs: &[Workload], weight: impl Fn(&Workload) -> i128) -> Vec<usize> {
-    let mut turns = Vec::new();
+    let mut minutes: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); usize::try_from(cron::WEEK).unwrap_or_default()];
     for (at, job) in jobs.iter().enumerate() {
         let schedule = text(&job.object.0, "/spec/schedule");
         let deadline = number(&job.object.0, "/spec/jobTemplate/spec/activeDeadlineSeconds").unwrap_or(cron::WEEK * 60);
         for from in cron::starts(schedule, cron::WEEK) {
-            turns.push(Turn { job: at, from, to: from + (deadline + 59) / 60 });
+            for minute in from..from + ((deadline + 59) / 60).min(cron::WEEK) {
+                if let Some(running) = usize::try_from(minute % cron::WEEK).ok().and_then(|minute| minutes.get_mut(minute)) {
+                    running.insert(at);
+                }
+            }
         }
     }
-    let mut best = (0, Vec::new());
-    for minute in turns.iter().map(|turn| turn.from) {
-        // A long run at the end of the week goes on at its beginning.
-        let runs = |turn: &Turn| (turn.from..turn.to).contains(&minute) || (turn.from..turn.to).contains(&(minute + cron::WEEK));
-        let mut running: Vec<usize> = turns.iter().filter(|turn| runs(turn)).map(|turn| turn.job).collect();
-        running.sort_unstable();
-        running.dedup();
-        let sum: i128 = running.iter().map(|at| weight(&jobs[*at])).sum();
-        if sum > best.0 {
-            best = (sum, running);
-        }
-    }
-    best.1
+    // Many minutes are alike.
+    let together: BTreeSet<BTreeSet<usize>> = minutes.into_iter().collect();
+    together
+        .into_iter()
+        .max_by_key(|running| running.iter().map(|at| weight(&jobs[*at])).sum::<i128>())
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// CronJobs that run by themselves.

@@ -30,7 +30,9 @@ fn every_overlay_keeps_every_rule() {
     let findings: Vec<String> = OVERLAYS
         .iter()
         .flat_map(|overlay| {
+            let started = std::time::Instant::now();
             let found = check(&render(overlay), &tables);
+            eprintln!("{overlay}: {:?}", started.elapsed());
             found.into_iter().map(move |finding| format!("[{overlay}] {finding}"))
         })
         .collect();
