@@ -79,6 +79,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         readiness: Readiness::default(),
         limits: Limits::default(),
         metrics: Vec::new(),
+        has_internal: false,
     };
     World {
         router: router(state.clone()),

@@ -83,6 +83,7 @@ impl World {
             readiness: Readiness::default(),
             limits: Limits::default(),
             metrics: Vec::new(),
+            has_internal: false,
         };
         Self {
             router: smartem_serve::router(state.clone()),
