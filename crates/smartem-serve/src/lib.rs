@@ -101,8 +101,9 @@ pub fn routers(state: ServeState, others: Vec<ServicePart>) -> Routers {
 pub fn collector_routers(state: ServeState, mut parts: Vec<ServicePart>) -> Routers {
     let (limits, has_internal) = (state.limits, state.has_internal);
     let requests = HttpMetrics::default();
-    parts.extend(own(state.clone(), &requests));
-    parts.push(landing(&state, &parts));
+    let version = state.viewer.version.clone();
+    parts.extend(own(state, &requests));
+    parts.push(landing(version, has_internal, &parts));
     sum(parts, limits, requests, has_internal)
 }
 
@@ -139,10 +140,10 @@ fn own(state: ServeState, requests: &HttpMetrics) -> [ServicePart; 2] {
 }
 
 /// The landing document of the public address.
-fn landing(state: &ServeState, parts: &[ServicePart]) -> ServicePart {
-    let is_told = |part: &&ServicePart| part.is_public() || !state.has_internal;
+fn landing(version: String, has_internal: bool, parts: &[ServicePart]) -> ServicePart {
+    let is_told = |part: &&ServicePart| part.is_public() || !has_internal;
     let told: Vec<&ServicePart> = parts.iter().filter(is_told).collect();
-    landing::part(state.viewer.version.clone(), &told)
+    landing::part(version, &told)
 }
 
 /// The parts that [`routers`] sums.
@@ -151,9 +152,10 @@ pub fn parts(
     requests: &HttpMetrics,
     others: Vec<ServicePart>,
 ) -> Vec<ServicePart> {
+    let (version, has_internal) = (state.viewer.version.clone(), state.has_internal);
     let mut parts = vec![view::part::<view::Dist>(), api::part(state.clone())];
-    parts.extend(own(state.clone(), requests));
+    parts.extend(own(state, requests));
     parts.extend(others);
-    parts.push(landing(&state, &parts));
+    parts.push(landing(version, has_internal, &parts));
     parts
 }

@@ -36,9 +36,12 @@ pub(crate) fn part(state: ServeState) -> ServicePart {
 
 /// The same before the store is reached, and what all other paths answer then.
 pub(crate) fn waiting(readiness: Readiness) -> ServicePart {
-    let unready = async move || match readiness.is_stopping() {
-        true => going_down(),
-        false => not_reached(),
+    let unready = async move || {
+        if readiness.is_stopping() {
+            going_down()
+        } else {
+            not_reached()
+        }
     };
     ServicePart::new("waiting")
         .always_answers()
