@@ -66,6 +66,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let state = ServeState {
         store,
         vocabulary: Arc::new(Vocabulary::from_toml(vocabulary, units).unwrap()),
+        commit: None,
         viewer: ViewerSettings {
             tile_url: None,
             tile_attribution: String::new(),

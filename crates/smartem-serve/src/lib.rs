@@ -39,6 +39,8 @@ pub struct ServeState {
     pub vocabulary: Arc<Vocabulary>,
     /// What the viewer is told.
     pub viewer: ViewerSettings,
+    /// The commit that the program was built from, where it is known.
+    pub commit: Option<String>,
     /// After how long a newest value counts as stale.
     pub stale_after: Duration,
     /// The time; nothing here reads it elsewhere.

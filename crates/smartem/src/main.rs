@@ -12,6 +12,7 @@ mod output;
 mod parts;
 mod platform;
 mod signals;
+mod version;
 
 use std::process::ExitCode;
 

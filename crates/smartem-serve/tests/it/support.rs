@@ -63,6 +63,7 @@ impl World {
         let state = ServeState {
             store: store.clone(),
             vocabulary: Arc::new(Vocabulary::from_toml(vocabulary, units).unwrap()),
+            commit: None,
             viewer: ViewerSettings {
                 tile_url: None,
                 tile_attribution: String::new(),
