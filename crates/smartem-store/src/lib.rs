@@ -43,7 +43,7 @@ mod track;
 mod work;
 
 pub use admin::{
-    Backlog, CheckReport, CounterRow, Migration, Progress, QuarantineCount, QuarantineEntry,
+    Backlog, CheckReport, CounterRow, Migration, PoolNumbers, Progress, QuarantineCount, QuarantineEntry,
     QuarantineFilter, Reach, RunCount, RunId, RunResult, RunRow, Stage,
 };
 pub use changes::{ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf};
