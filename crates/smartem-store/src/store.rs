@@ -17,8 +17,9 @@ use crate::{
     Columns, CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, ImportReport,
     ImportedHours, ImportedModel, Intake, IntakeReport, LastIntake, LastReport, Migration,
     NewToken, ObservationQuery, Page, PoolNumbers, PostgresSettings, ProcessLock, Progress,
-    QuarantineEntry, QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts, StationDeclaration,
-    StationHour, StationLocation, StationView, StationWork, StoreError, TokenRow,
+    QuarantineEntry, QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts,
+    StationDeclaration, StationHour, StationLocation, StationView, StationWork, StoreError,
+    TokenRow,
 };
 
 /// How a store is opened.

@@ -18,6 +18,8 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
     let collector = Collector::start(&platform, &store, clock::system(), true).await?;
     let mut collector = collector;
     let mut state = platform.serve_state(store, clock::system(), false)?;
+    // It runs no processes, and its configuration need not be that of the platform.
+    state.planned = None;
     state.metrics = std::mem::take(&mut collector.metrics);
     let parts = std::mem::take(&mut collector.parts);
     let readiness = state.readiness.clone();

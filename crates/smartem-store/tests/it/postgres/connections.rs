@@ -233,6 +233,8 @@ async fn the_pool_tells_what_it_has() {
 async fn an_embedded_store_has_no_pool() {
     let dir = tempfile::tempdir().unwrap();
     let now = crate::support::now();
-    let store = Store::open(dir.path(), Access::Create { now }).await.unwrap();
+    let store = Store::open(dir.path(), Access::Create { now })
+        .await
+        .unwrap();
     assert_eq!(store.pool(), None);
 }
