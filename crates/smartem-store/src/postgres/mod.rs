@@ -53,7 +53,7 @@ use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::{Access, StoreError};
+use crate::{Access, PoolNumbers, StoreError};
 use fault::Fault;
 use settings::Address;
 pub use settings::PostgresSettings;
@@ -189,6 +189,16 @@ impl Postgres {
     /// For messages: where the database is.
     pub(crate) fn place(&self) -> &Path {
         &self.place
+    }
+
+    pub(crate) fn pool_numbers(&self) -> PoolNumbers {
+        let status = self.pool.status();
+        PoolNumbers {
+            max: status.max_size as u64,
+            idle: status.available as u64,
+            busy: status.size.saturating_sub(status.available) as u64,
+            waiting: status.waiting as u64,
+        }
     }
 
     async fn client(&self) -> Result<Client, Fault> {
