@@ -273,9 +273,10 @@ fn as_first(command: &Command) -> Option<(std::process::Child, u32)> {
 }
 
 fn terminate(number: u32) {
-    let sent = Command::new("kill").args(["-TERM", &number.to_string()]);
-    let mut sent = sent;
-    assert!(sent.status().unwrap().success());
+    let status = Command::new("kill")
+        .args(["-TERM", &number.to_string()])
+        .status();
+    assert!(status.unwrap().success());
 }
 
 #[test]
