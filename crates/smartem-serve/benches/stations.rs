@@ -80,6 +80,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         limits: Limits::default(),
         planned: None,
         metrics: Vec::new(),
+        has_internal: false,
     };
     World {
         router: router(state.clone()),

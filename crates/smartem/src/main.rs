@@ -11,6 +11,7 @@ mod housekeeping;
 mod output;
 mod parts;
 mod platform;
+mod services;
 mod signals;
 mod version;
 

@@ -350,6 +350,7 @@ impl Platform {
             readiness: Readiness::default(),
             limits: Limits::default(),
             metrics: Vec::new(),
+            has_internal: false,
         })
     }
 }

@@ -84,6 +84,7 @@ impl World {
             limits: Limits::default(),
             planned: None,
             metrics: Vec::new(),
+            has_internal: false,
         };
         Self {
             router: smartem_serve::router(state.clone()),
