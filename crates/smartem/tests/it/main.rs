@@ -10,6 +10,7 @@ mod harvest;
 mod import;
 mod import_stetl;
 mod kill;
+mod metrics;
 mod models;
 mod reference;
 mod replay;
