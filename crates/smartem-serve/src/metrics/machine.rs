@@ -28,7 +28,10 @@ impl Machine {
     pub(super) fn read(data: &Path) -> Self {
         Self {
             resident_bytes: resident_bytes(),
-            cpu_seconds: cpu_seconds(),
+            #[cfg(target_os = "linux")]
+            cpu_seconds: Some(cpu_seconds()),
+            #[cfg(not(target_os = "linux"))]
+            cpu_seconds: None,
             open_fds: open_fds(),
             max_fds: max_fds(),
             disk: disk(data),
@@ -97,21 +100,16 @@ fn open_fds() -> Option<f64> {
 }
 
 #[cfg(target_os = "linux")]
-fn cpu_seconds() -> Option<f64> {
+fn cpu_seconds() -> f64 {
     use rustix::time::{ClockId, clock_gettime};
     let spent = clock_gettime(ClockId::ProcessCPUTime);
-    Some(spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9)
+    spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
 }
 
 #[cfg(target_os = "linux")]
 fn max_fds() -> Option<f64> {
     use rustix::process::{Resource, getrlimit};
     getrlimit(Resource::Nofile).current.map(|most| most as f64)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn cpu_seconds() -> Option<f64> {
-    None
 }
 
 #[cfg(not(target_os = "linux"))]
