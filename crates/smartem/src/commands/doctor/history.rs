@@ -60,10 +60,11 @@ pub(super) async fn store(config: &Config) -> Option<Findings> {
                     findings.fail(&what, detail, remedy);
                 }
             }
-            findings.ok(
-                "runs",
-                format!("the last ones of {good} processes were good"),
-            );
+            let detail = match runs.len() {
+                0 => "no process has run yet".to_owned(),
+                all => format!("the last ones of {good} of {all} processes were good"),
+            };
+            findings.ok("runs", detail);
         }
     }
     if let Ok(backlog) = store.backlog().await {
