@@ -2,7 +2,7 @@
 # Makes the secrets of a deployment as files: DIR/<secret>/<key>, with random passwords.
 #
 #   scripts/make-secrets.sh [--owner UID:GID | --any-user] [DIR]
-#   scripts/make-secrets.sh --kubectl [DIR]
+#   scripts/make-secrets.sh --kubectl [--overlay NAME] [DIR]
 #
 # DIR is deploy/compose/secrets unless named. What is there already is kept, so the script can be run again
 # whenever a secret is missing; to change a password, delete its file first (and DIR/mosquitto/passwd or
@@ -12,7 +12,9 @@
 #   --any-user       mode 0644, for containers that run as another user than you. The folders stay 0700:
 #                    nobody on this machine but you and root gets to the files, and a container only sees
 #                    those that it is given
-#   --kubectl        prints the commands that make the same Secrets in a cluster, and makes no files
+#   --kubectl        prints the commands that make the same Secrets in a cluster, for each row of
+#                    deploy/secrets.toml, and makes no files
+#   --overlay NAME   only those that this overlay needs
 set -euo pipefail
 umask 077
 
@@ -22,7 +24,7 @@ cd - >/dev/null
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$here/scripts/make-secrets.sh"; }
 
-owner='' mode=0600 kubectl='' folder=''
+owner='' mode=0600 kubectl='' overlay='' folder=''
 while [ $# -gt 0 ]; do
     case $1 in
     --owner)
@@ -35,6 +37,14 @@ while [ $# -gt 0 ]; do
         ;;
     --any-user) mode=0644 ;;
     --kubectl) kubectl=yes ;;
+    --overlay)
+        overlay=${2:-}
+        if [ -z "$overlay" ]; then
+            echo "make-secrets: --overlay needs a name, such as --overlay generic" >&2
+            exit 64
+        fi
+        shift
+        ;;
     -h | --help)
         usage
         exit 0
@@ -84,14 +94,20 @@ grafana-admin password random
 TABLE
 }
 
-# The Secrets of the cluster: <namespace> <secret> for each row, of deploy/secrets.toml.
+# The Secrets of the cluster: <namespace> <secret> <key>... for each row of deploy/secrets.toml.
 cluster_secrets() {
-    python3 - "$here/deploy/secrets.toml" <<'PYTHON'
+    python3 - "$here/deploy/secrets.toml" "$overlay" <<'PYTHON'
 import sys, tomllib
 
 with open(sys.argv[1], "rb") as file:
     document = tomllib.load(file)
+known = sorted({overlay for secret in document["secret"] for overlay in secret["overlays"]})
+wanted = sys.argv[2]
+if wanted and wanted not in known:
+    sys.exit(f"make-secrets: no overlay `{wanted}` has Secrets; those that have: {', '.join(known)}")
 for secret in document["secret"]:
+    if wanted and wanted not in secret["overlays"]:
+        continue
     namespaces = secret.get("namespaces") or [secret["namespace"]]
     for namespace in namespaces:
         print(namespace, secret["name"], *secret["keys"])
@@ -103,21 +119,23 @@ if [ -n "$kubectl" ]; then
         echo "make-secrets: $here/deploy/secrets.toml cannot be read; run this in a checkout of smartem" >&2
         exit 66
     fi
+    rows=$(cluster_secrets) || exit 64
     status=0
     while read -r namespace secret keys; do
         arguments='' missing=''
         for key in $keys; do
             file=$folder/$secret/$key
-            [ -e "$file" ] || missing+=" $file"
+            if [ ! -e "$file" ]; then missing+=" $file"; fi
             arguments+=" --from-file=$(printf '%q' "$key=$file")"
         done
+        command="kubectl --namespace $namespace create secret generic $secret$arguments"
         if [ -n "$missing" ]; then
-            echo "# $secret: bring$missing yourself, then: \\"
-            printf '# '
-            status=1
+            echo "# missing:$missing; make it, then: $command"
+            status=66
+        else
+            echo "$command"
         fi
-        echo "kubectl --namespace $namespace create secret generic $secret$arguments"
-    done < <(cluster_secrets)
+    done <<<"$rows"
     exit $status
 fi
 
@@ -129,6 +147,7 @@ value() { cat "$folder/$1/$2"; }
 # `user:hash` of each user, for Mosquitto. Passwords go through files and pipes, never on a command line.
 mosquitto_passwd_file() {
     if command -v python3 >/dev/null; then
+        # shellcheck disable=SC2016
         printf 'collect %s\n' "$(value mosquitto-collect password)" | python3 -c '
 import base64, hashlib, os, sys
 
