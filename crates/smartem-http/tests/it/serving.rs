@@ -155,7 +155,7 @@ async fn who_has_connected_but_was_not_accepted_is_answered() {
 
 #[tokio::test]
 async fn nobody_who_connects_while_the_address_is_closed_is_reset() {
-    for _ in 0..10 {
+    for _ in 0..4 {
         let server = start().await;
         let address = server.address;
         let clients: Vec<JoinHandle<(u32, u32)>> = (0..16)

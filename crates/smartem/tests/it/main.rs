@@ -11,6 +11,7 @@ mod import;
 mod import_stetl;
 mod kill;
 mod metrics;
+mod lifecycle;
 mod models;
 mod reference;
 mod replay;
