@@ -66,6 +66,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let state = ServeState {
         store,
         vocabulary: Arc::new(Vocabulary::from_toml(vocabulary, units).unwrap()),
+        commit: None,
         viewer: ViewerSettings {
             tile_url: None,
             tile_attribution: String::new(),
@@ -78,6 +79,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         readiness: Readiness::default(),
         limits: Limits::default(),
         metrics: Vec::new(),
+        has_internal: false,
     };
     World {
         router: router(state.clone()),

@@ -21,7 +21,7 @@ pub(crate) use backup::{
 #[derive(Debug, Parser)]
 #[command(
     name = "smartem",
-    version,
+    version = crate::version::version(),
     propagate_version = true,
     after_help = "Try it: `smartem demo` shows a simulated city on a map, with nothing else installed."
 )]

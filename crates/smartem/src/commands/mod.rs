@@ -32,7 +32,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, Global, LogFormat, Simulate};
 use crate::config::{Config, ConfigError, UsageError};
-use crate::output;
+use crate::{output, signals};
 
 /// Exit status for wrong usage, after `sysexits.h`.
 pub(crate) const USAGE: u8 = 64;
@@ -53,6 +53,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .build()
         .context("starting the runtime")?;
     runtime.block_on(async {
+        signals::end_without_order()?;
         match cli.command {
             Command::Up => up::run(&global).await,
             Command::Demo(args) => demo::run(&args, &global).await,
