@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use smartem_model::{Hour, StationId, parse_timestamp};
 
 pub(crate) use backup::{
-    ImportInflux, ImportStetl, Influx, InfluxBackup, InfluxProgram, InfluxRestore, InfluxServer,
-    InfluxSource, InfluxVerify, KeepArgs, StoreBackup, StoreImport, StoreRestore,
+    ImportInflux, ImportStetl, Influx, InfluxBackup, InfluxOffline, InfluxProgram, InfluxRestore,
+    InfluxServer, InfluxSource, InfluxVerify, KeepArgs, StoreBackup, StoreImport, StoreRestore,
 };
 
 /// The Smart Emission Data Platform: raw values of air-quality, noise and weather stations in,

@@ -9,6 +9,7 @@ mod faults;
 mod harvest;
 mod import;
 mod import_stetl;
+mod influx_offline;
 mod kill;
 mod models;
 mod reference;
