@@ -1,1 +1,3 @@
 //! What is in `deploy/`, read and judged; used by tests only.
+
+pub mod pod;
