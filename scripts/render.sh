@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Renders every overlay of deploy/kubernetes into deploy/kubernetes/rendered/<overlay>.yaml.
+# Renders every overlay of deploy/kubernetes into deploy/kubernetes/rendered/<overlay>.yaml. Before that it makes
+# the PrometheusRules of component monitoring-operator from deploy/prometheus/*.rules.yml.
 #
 #   scripts/render.sh            writes the files
 #   scripts/render.sh --check    only tells which differ; status 1 then
@@ -30,6 +31,33 @@ esac
 rendered=deploy/kubernetes/rendered
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
+
+# Each file of rules becomes an object; what is in `groups` there is in `spec.groups` here.
+rules=deploy/kubernetes/components/monitoring-operator/rules.yaml
+{
+    echo "# Made by scripts/render.sh from deploy/prometheus/*.rules.yml; change those."
+    echo "# yamllint disable rule:line-length"
+    for file in deploy/prometheus/*.rules.yml; do
+        cat <<RULE
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: smartem-$(basename "$file" .rules.yml)
+  namespace: smartemission
+spec:
+RULE
+        sed 's/^\(.\)/  \1/' "$file"
+    done
+} >"$new/rules"
+if [ -z "$check" ]; then
+    cp "$new/rules" "$rules"
+elif ! diff --unified "$rules" "$new/rules"; then
+    echo "render: $rules is not what deploy/prometheus gives; run scripts/render.sh and commit" >&2
+    exit 1
+fi
+rm "$new/rules"
+
 for overlay in deploy/kubernetes/overlays/*/; do
     name=$(basename "$overlay")
     "$kubectl" kustomize "$overlay" >"$new/$name.yaml"

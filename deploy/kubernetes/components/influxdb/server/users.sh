@@ -35,18 +35,19 @@ done
 # Through a pipe, so that no password is on a command line.
 known=" $(echo 'SHOW USERS' | ask -format csv | sed -n '2,$s/,.*//p' | tr '\n' ' ') "
 statements() {
-    echo "CREATE DATABASE \"$DATABASE\";"
+    # Not echo, which has its own idea of a backslash.
+    printf 'CREATE DATABASE "%s";\n' "$DATABASE"
     for role in admin writer reader; do
         user=$(user "$role")
         password=$(password "$role")
         case "$known" in
-        *" $user "*) echo "SET PASSWORD FOR \"$user\" = '$password';" ;;
-        *) echo "CREATE USER \"$user\" WITH PASSWORD '$password';" ;;
+        *" $user "*) printf "SET PASSWORD FOR \"%s\" = '%s';\n" "$user" "$password" ;;
+        *) printf "CREATE USER \"%s\" WITH PASSWORD '%s';\n" "$user" "$password" ;;
         esac
     done
-    echo "GRANT ALL PRIVILEGES TO \"$(user admin)\";"
-    echo "GRANT WRITE ON \"$DATABASE\" TO \"$(user writer)\";"
-    echo "GRANT READ ON \"$DATABASE\" TO \"$(user reader)\""
+    printf 'GRANT ALL PRIVILEGES TO "%s";\n' "$(user admin)"
+    printf 'GRANT WRITE ON "%s" TO "%s";\n' "$DATABASE" "$(user writer)"
+    printf 'GRANT READ ON "%s" TO "%s"\n' "$DATABASE" "$(user reader)"
 }
 # What is told here may repeat a statement, and with it a password.
 if ! statements | ask >/dev/null 2>&1; then
