@@ -67,7 +67,7 @@ pub async fn serve(
     }
     readiness.stop();
     let stopped = Instant::now();
-    connections.empty(listener, stopped + FINISH_TIME).await;
+    connections.empty(listener, stopped).await;
     info!("stopped accepting connections");
     connections.finish(stopped).await;
 }
@@ -153,23 +153,20 @@ impl Connections {
     ///
     /// A queue that is closed with somebody in it resets connections that the other end takes for
     /// open.
-    async fn empty(&self, listener: TcpListener, until: Instant) {
+    async fn empty(&self, listener: TcpListener, stopped: Instant) {
         let admits = !turn_away(&listener);
         let listener = match listener.into_std() {
             Ok(listener) => listener,
             Err(error) => return debug!(%error, "cannot empty the queue of connections"),
         };
         let mut quiet = Instant::now();
-        while Instant::now() < until {
-            let Ok(place) = timeout_at(until, self.place()).await else {
-                return;
-            };
+        while let Some(place) = self.place_after(stopped).await {
             match listener.accept() {
                 Ok((stream, peer)) => {
                     quiet = Instant::now();
                     let nonblocking = stream.set_nonblocking(true);
                     match nonblocking.and_then(|()| TcpStream::from_std(stream)) {
-                        Ok(stream) => self.answer(place, stream, peer),
+                        Ok(stream) => self.answer(Some(place), stream, peer),
                         Err(error) => debug!(%peer, %error, "connection ended early"),
                     }
                 }
@@ -183,6 +180,16 @@ impl Connections {
                 Err(_) => sleep(LOOK).await,
             }
         }
+    }
+
+    /// A place while the server stops: connections without a request make room in time.
+    async fn place_after(&self, stopped: Instant) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = timeout_at(stopped + LAST_REQUEST, self.place()).await {
+            return place;
+        }
+        self.phase.send_replace(Phase::Closing);
+        let place = timeout_at(stopped + FINISH_TIME, self.place()).await;
+        place.ok().flatten()
     }
 
     /// Waits until all connections are closed, and closes those that stay open.

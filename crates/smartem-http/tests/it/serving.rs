@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
-use axum::{Extension, Router};
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
+use axum::{Extension, Router};
 use smartem_http::auth::PeerAddress;
 use smartem_http::{
     Exchange, HttpMetrics, Limits, Readiness, Routers, ServicePart, assemble, serve,
@@ -155,7 +155,7 @@ async fn who_has_connected_but_was_not_accepted_is_answered() {
 
 #[tokio::test]
 async fn nobody_who_connects_while_the_address_is_closed_is_reset() {
-    for _ in 0..10 {
+    for _ in 0..4 {
         let server = start().await;
         let address = server.address;
         let clients: Vec<JoinHandle<(u32, u32)>> = (0..16)
@@ -199,7 +199,11 @@ async fn a_connection_that_is_open_may_bring_one_more_request() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let after = ask_on(&mut open, "/", "here").await.to_lowercase();
     assert!(after.contains("connection: close"), "{after}");
-    assert_eq!(open.read(&mut [0]).await.unwrap(), 0, "it is closed in order");
+    assert_eq!(
+        open.read(&mut [0]).await.unwrap(),
+        0,
+        "it is closed in order"
+    );
     server.task.await.unwrap();
 }
 
@@ -231,7 +235,13 @@ async fn each_part_answers_at_its_address() {
     };
     let status = async |router: &Router, path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        router.clone().oneshot(request).await.unwrap().status().as_u16()
+        router
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
     let apart = Routers::apart(parts(), Limits::default(), HttpMetrics::default());
     let internal = apart.internal.unwrap();

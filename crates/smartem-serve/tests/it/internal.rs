@@ -18,7 +18,11 @@ async fn ask(router: &Router, method: Method, path: &str) -> (u16, Option<String
     let retry = answer.headers().get("retry-after").cloned();
     let retry = retry.map(|it| it.to_str().unwrap().to_owned());
     let body = answer.into_body().collect().await.unwrap().to_bytes();
-    (status, retry, serde_json::from_slice(&body).unwrap_or_default())
+    (
+        status,
+        retry,
+        serde_json::from_slice(&body).unwrap_or_default(),
+    )
 }
 
 #[tokio::test]
@@ -65,5 +69,8 @@ async fn before_the_store_is_reached_the_program_lives_and_must_be_waited_for() 
     }
     readiness.stop();
     let (status, _, problem) = ask(&routers.public, Method::GET, "/readyz").await;
-    assert_eq!((status, &problem["detail"]), (503, &"The server is going down.".into()));
+    assert_eq!(
+        (status, &problem["detail"]),
+        (503, &"The server is going down.".into())
+    );
 }

@@ -51,7 +51,6 @@ use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{Access, StoreError};
 use fault::Fault;
@@ -151,10 +150,9 @@ impl Postgres {
     pub(crate) fn connect(dir: &Path, settings: &PostgresSettings) -> Result<Self, StoreError> {
         let address = Address::of(settings)?;
         let password = Password::of(settings)?;
-        let tls = tls::connector(address.verify, settings.ca_file.as_deref())?;
         let connector = Connector {
             password,
-            inner: ConfigConnectImpl { tls },
+            tls: tls::Tls::new(address.verify, settings.ca_file.clone())?,
         };
         let manager = Manager::from_connect(
             address.config,
@@ -322,7 +320,7 @@ impl Password {
 
 struct Connector {
     password: Password,
-    inner: ConfigConnectImpl<MakeRustlsConnect>,
+    tls: tls::Tls,
 }
 
 impl Connect for Connector {
@@ -336,7 +334,8 @@ impl Connect for Connector {
             if let Some(password) = self.password.now().await {
                 config.password(password);
             }
-            self.inner.connect(&config).await
+            let tls = self.tls.now();
+            ConfigConnectImpl { tls }.connect(&config).await
         })
     }
 }

@@ -11,6 +11,7 @@ mod import;
 mod import_stetl;
 mod influx_offline;
 mod kill;
+mod lifecycle;
 mod models;
 mod reference;
 mod replay;
