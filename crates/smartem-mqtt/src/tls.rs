@@ -138,10 +138,14 @@ pub(crate) fn client_config(roots: &Path) -> Result<ClientConfig, TlsError> {
     for certificate in certificates(roots)? {
         store.add(certificate).map_err(unusable)?;
     }
+    with_roots(store).map_err(unusable)
+}
+
+/// A client that knows others by these certificates.
+pub(crate) fn with_roots(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_root_certificates(store)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(config)
 }

@@ -63,7 +63,7 @@ pub use points::{
     DatabaseSettings, FreshSnapshot, NameFrom, Points, PointsClock, PointsError, PointsNumbers,
     PointsSettings, Refusal, SeriesOverview, StationMapping, TypeFrom, WriteReport,
 };
-pub use postgres::PostgresSettings;
+pub use postgres::{PostgresSettings, ServerFacts};
 pub use query::{
     Cursor, HourView, InvalidCursor, LastValue, ObservationQuery, Page, StationLocation,
     StationView,

@@ -17,8 +17,9 @@ use crate::{
     Columns, CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, ImportReport,
     ImportedHours, ImportedModel, Intake, IntakeReport, LastIntake, LastReport, Migration,
     NewToken, ObservationQuery, Page, PostgresSettings, ProcessLock, Progress, QuarantineEntry,
-    QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts, StationDeclaration,
-    StationHour, StationLocation, StationView, StationWork, StoreError, TokenRow,
+    QuarantineFilter, RunId, RunResult, RunRow, Selection, ServerFacts, SnapshotFacts,
+    StationDeclaration, StationHour, StationLocation, StationView, StationWork, StoreError,
+    TokenRow,
 };
 
 /// How a store is opened.
@@ -90,6 +91,18 @@ impl Store {
         settings: &PostgresSettings,
     ) -> Result<Vec<Migration>, StoreError> {
         postgres::pending(settings).boxed().await
+    }
+
+    /// What a PostgreSQL server says of itself and of the role that asks; `now` is the clock that its own is
+    /// compared with.
+    ///
+    /// # Errors
+    /// When there is no way to the database. It need not be a store.
+    pub async fn server_facts(
+        settings: &PostgresSettings,
+        now: &(dyn Fn() -> Timestamp + Send + Sync),
+    ) -> Result<ServerFacts, StoreError> {
+        postgres::facts(settings, now).boxed().await
     }
 
     /// Where it is, for messages: a folder, or the address of a database without user and password.

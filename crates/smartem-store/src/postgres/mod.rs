@@ -15,6 +15,7 @@ mod commit;
 mod convert;
 mod copy;
 mod declare;
+mod facts;
 mod fault;
 mod hours;
 mod imported;
@@ -53,6 +54,7 @@ use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
 
 use crate::{Access, StoreError};
+pub use facts::ServerFacts;
 use fault::Fault;
 use settings::Address;
 pub use settings::PostgresSettings;
@@ -60,6 +62,7 @@ use sql::{At, attempt, params};
 
 pub(crate) use convert::text;
 pub(crate) use copy::PostgresSide;
+pub(crate) use facts::facts;
 pub(crate) use lease::Lease;
 pub(crate) use migrate::{apply, pending};
 

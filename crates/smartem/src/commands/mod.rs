@@ -6,6 +6,7 @@ mod config;
 mod copy;
 mod demo;
 mod device;
+mod doctor;
 mod etl;
 mod healthcheck;
 mod import;
@@ -66,6 +67,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Influx(args) => influx::run(&args, &global).await,
             Command::Quarantine(args) => quarantine::run(&args, &global).await,
             Command::Token(args) => token::run(&args, &global).await,
+            Command::Doctor(args) => doctor::run(&args, &global).await,
             Command::Healthcheck => healthcheck::run(&global).await,
             Command::Refine(_) | Command::Config(_) => Ok(ExitCode::SUCCESS),
         }
