@@ -2,7 +2,11 @@
 # Makes the images of the servers that the end-to-end tests need, from Debian packages and without any image
 # registry: one root file system, which is imported once and gets the names that deploy/images.toml has.
 #
-#   scripts/e2e-images.sh [--force]
+#   scripts/e2e-images.sh [--force] [--program FILE]
+#
+#   --force         makes the root file system anew
+#   --program FILE  also makes the image of smartem, on that root file system, from a program that may need
+#                   libraries: to try things without a release build. `make image` makes the true one.
 #
 # E2E_SUITE names another release of Debian than bookworm.
 set -eu -o pipefail
@@ -11,11 +15,19 @@ scripts/need.sh podman mmdebstrap
 
 suite=${E2E_SUITE:-bookworm}
 cache=smartem-e2e-servers:$suite
-force=${1:-}
+force='' program=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --force) force=yes ;;
+    --program) program=${2:?--program needs a file}; shift ;;
+    *) echo "e2e-images: no option \`$1\`" >&2; exit 64 ;;
+    esac
+    shift
+done
 
 name() { sed -n "/^\[images\]/,/^\[digests\]/s/^$1 *= *\"\([^\"]*\)\".*/\1/p" deploy/images.toml; }
 
-if [ "$force" = --force ] || ! podman image exists "$cache"; then
+if [ -n "$force" ] || ! podman image exists "$cache"; then
     archive=$(mktemp --suffix=.tar)
     trap 'rm -f "$archive"' EXIT
     echo "e2e-images: a root file system of Debian $suite; minutes"
@@ -47,3 +59,13 @@ for key in influxdb mosquitto pgbouncer postgres; do
     version=$(podman run --rm --network none "$cache" dpkg-query -W -f '${Version}' "$package")
     echo "e2e-images: $image is Debian's $package $version here, NOT the image of that name in a registry"
 done
+
+if [ -n "$program" ]; then
+    image=$(name smartem)
+    stage=$(mktemp -d)
+    trap 'rm -rf "$stage"' EXIT
+    cp "$program" "$stage/smartem"
+    printf 'FROM %s\nCOPY smartem /smartem\nUSER 65532:65532\nWORKDIR /etc/smartem\nENTRYPOINT ["/smartem"]\n' "localhost/$cache" >"$stage/Dockerfile"
+    podman build --quiet --pull=never --format oci --tag "$image" "$stage" >/dev/null
+    echo "e2e-images: $image is $program on Debian, NOT the image that \`make image\` builds"
+fi

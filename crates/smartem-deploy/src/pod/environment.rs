@@ -6,6 +6,9 @@ use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 use super::{Objects, PodError};
 
+/// ConfigMaps or Secrets by namespace and name.
+type Values = BTreeMap<(String, String), BTreeMap<String, String>>;
+
 /// Where a pod is.
 pub(super) struct Identity<'a> {
     pub(super) namespace: &'a str,
@@ -49,21 +52,20 @@ fn value(
         return Ok(Some(variable.value.clone().unwrap_or_default()));
     };
     let place = || format!("container `{}`, variable {}", container.name, variable.name);
-    let found =
-        |kind, objects: &BTreeMap<_, BTreeMap<String, String>>, name: &str, key: &str, optional| {
-            let found = objects
-                .get(&(identity.namespace.to_owned(), name.to_owned()))
-                .and_then(|values| values.get(key))
-                .cloned();
-            if found.is_none() && !optional {
-                return Err(PodError::Missing {
-                    place: place(),
-                    kind,
-                    name: format!("{}/{name}, key {key}", identity.namespace),
-                });
-            }
-            Ok(found)
-        };
+    let found = |kind: &'static str, objects: &Values, name: &str, key: &str, optional: bool| {
+        let found = objects
+            .get(&(identity.namespace.to_owned(), name.to_owned()))
+            .and_then(|values| values.get(key))
+            .cloned();
+        if found.is_none() && !optional {
+            return Err(PodError::Missing {
+                place: place(),
+                kind,
+                name: format!("{}/{name}, key {key}", identity.namespace),
+            });
+        }
+        Ok(found)
+    };
     if let Some(from) = &source.config_map_key_ref {
         let optional = from.optional.unwrap_or(false);
         return found(

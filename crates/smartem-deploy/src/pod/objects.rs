@@ -75,27 +75,25 @@ impl Objects {
             }
             "Deployment" => {
                 let object: Deployment = typed(document, &name)?;
-                let template = object.spec.map(|spec| spec.template);
+                let template = Some(object.spec.template);
                 self.insert(Workload::Deployment, key, template, &name)?;
             }
             "StatefulSet" => {
                 let object: StatefulSet = typed(document, &name)?;
                 let claims = object
                     .spec
+                    .volume_claim_templates
                     .iter()
-                    .flat_map(|spec| spec.volume_claim_templates.iter().flatten())
+                    .flatten()
                     .filter_map(|claim| claim.metadata.name.clone())
                     .collect();
                 self.claims.insert(key.clone(), claims);
-                let template = object.spec.map(|spec| spec.template);
+                let template = Some(object.spec.template);
                 self.insert(Workload::StatefulSet, key, template, &name)?;
             }
             "CronJob" => {
                 let object: CronJob = typed(document, &name)?;
-                let template = object
-                    .spec
-                    .and_then(|spec| spec.job_template.spec)
-                    .map(|job| job.template);
+                let template = object.spec.job_template.spec.map(|job| job.template);
                 self.insert(Workload::CronJob, key, template, &name)?;
             }
             _ => {}
@@ -132,6 +130,34 @@ impl Objects {
                 kind: "a workload",
                 name: format!("{workload:?} {namespace}/{name}"),
             })
+    }
+
+    /// Takes over a workload of another render: its template, claims and Services, and the ConfigMap whose name
+    /// begins with `config`.
+    pub fn take_workload(
+        &mut self,
+        from: &Self,
+        workload: Workload,
+        namespace: &str,
+        name: &str,
+        config: &str,
+    ) {
+        let key = (namespace.to_owned(), name.to_owned());
+        if let Some(template) = from.templates.get(&(workload, key.clone())) {
+            self.templates
+                .insert((workload, key.clone()), template.clone());
+        }
+        if let Some(claims) = from.claims.get(&key) {
+            self.claims.insert(key.clone(), claims.clone());
+        }
+        if let Some(selector) = from.services.get(&key) {
+            self.services.insert(key, selector.clone());
+        }
+        if let Some(config) = from.config_map_name(namespace, config) {
+            let key = (namespace.to_owned(), config);
+            self.config_maps
+                .insert(key.clone(), from.config_maps[&key].clone());
+        }
     }
 
     /// Names of the volumes that are claims of a StatefulSet.

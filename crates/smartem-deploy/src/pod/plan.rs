@@ -50,7 +50,7 @@ impl Launch {
 
 /// Where a test keeps what its pods need.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(super) struct Place {
     /// Folder of all volumes.
     pub(super) folder: PathBuf,
     /// The first part of all names.
@@ -142,7 +142,7 @@ impl Plan {
             volumes: &volumes,
             aliases: &aliases,
         };
-        let plan = |containers: &[Container]| {
+        let plan = |containers: &[Container]| -> Result<Vec<PlannedContainer>, PodError> {
             containers
                 .iter()
                 .map(|container| planner.container(container))
@@ -339,8 +339,8 @@ impl Planner<'_> {
 
     fn mounts(&self, container: &Container, options: &mut Vec<String>) -> Result<(), PodError> {
         for mount in container.volume_mounts.iter().flatten() {
-            if mount.sub_path.is_some() || mount.sub_path_expr.is_some() {
-                return Err(unsupported(&container.name, "subPath"));
+            if mount.sub_path_expr.is_some() {
+                return Err(unsupported(&container.name, "subPathExpr"));
             }
             let volume = self
                 .volumes
@@ -359,12 +359,16 @@ impl Planner<'_> {
                 options.push(format!("--tmpfs={target}:mode=1777{size}"));
                 continue;
             }
+            let source = match &mount.sub_path {
+                None => volume.path.clone(),
+                Some(path) => volume.path.join(path),
+            };
             let read_only =
                 mount.read_only == Some(true) || matches!(volume.content, Content::Files(_));
             let read_only = if read_only { ",readonly=true" } else { "" };
             options.push(format!(
                 "--mount=type=bind,source={},destination={target}{read_only}",
-                volume.path.display()
+                source.display()
             ));
         }
         Ok(())

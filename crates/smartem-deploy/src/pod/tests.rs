@@ -248,16 +248,17 @@ fn what_is_not_supported_is_refused() {
         refused(&root)
     );
     let sub_path = template(|template| {
-        template.spec.as_mut().unwrap().containers[0]
-            .volume_mounts
-            .as_mut()
-            .unwrap()[0]
-            .sub_path = Some("x".to_owned());
+        let containers = &mut template.spec.as_mut().unwrap().containers;
+        containers[0].volume_mounts.as_mut().unwrap()[1].sub_path_expr = Some("x".to_owned());
     });
-    let sub_path = refused(&sub_path);
-    assert!(
-        sub_path.contains("`subPath`") || sub_path.contains("volume `data`"),
-        "{sub_path}"
+    let mut launch = Launch::new("area", "server-0");
+    launch.claims = vec!["data".to_owned()];
+    let error = Plan::new(&sub_path, &objects, &launch, &place())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "main: `subPathExpr` is not supported by the pods of the tests"
     );
 }
 
