@@ -25,6 +25,9 @@ for tool in "$@"; do
     psql) command -v psql >/dev/null || missing_packages+=(postgresql-client) ;;
     cargo) command -v cargo >/dev/null || missing_by_hand+=("a Rust toolchain (cargo), 1.89 or later") ;;
     cargo-fuzz) command -v cargo-fuzz >/dev/null || missing_by_hand+=("cargo-fuzz, with nightly Rust (rustup toolchain install nightly; cargo install cargo-fuzz)") ;;
+    jq) command -v jq >/dev/null || missing_packages+=(jq) ;;
+    mmdebstrap) command -v mmdebstrap >/dev/null || missing_packages+=(mmdebstrap) ;;
+    podman) command -v podman >/dev/null || missing_packages+=(podman runc conmon netavark aardvark-dns iptables) ;;
     node) { command -v node && command -v npm; } >/dev/null || missing_by_hand+=("Node.js 20 or later with npm") ;;
     *) echo "need.sh: no rule for '$tool'" >&2; exit 64 ;;
   esac

@@ -61,6 +61,14 @@ impl Repository {
         self.target.name()
     }
 
+    /// Writes a small object and deletes it again: whether backups can be written here.
+    pub async fn try_writing(&self) -> Result<(), BackupError> {
+        const NAME: &str = "try-writing";
+        let bytes = bytes::Bytes::from_static(b"smartem doctor wrote this and deletes it again\n");
+        self.target.replace(NAME, bytes).await?;
+        self.target.delete(NAME).await
+    }
+
     /// The backups of a line (such as `store`), the oldest first.
     pub async fn backups(&self, line: &str) -> Result<Vec<Backup>, BackupError> {
         let verified = self.target.list(&format!("verified/{line}")).await?;

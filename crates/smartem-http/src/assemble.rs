@@ -4,6 +4,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{HeaderName, Method, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::routing::{MethodRouter, any};
 use tokio::sync::Semaphore;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -34,11 +35,58 @@ impl Default for Limits {
     }
 }
 
+/// What a server answers at each of its addresses.
+#[derive(Clone)]
+pub struct Routers {
+    /// At the address that everybody knows.
+    pub public: Router,
+    /// At the internal address; `None` where there is none, and then the public one answers everything.
+    pub internal: Option<Router>,
+}
+
+impl Routers {
+    /// Sums the parts for one address.
+    ///
+    /// # Panics
+    /// As [`assemble`].
+    pub fn together(parts: Vec<ServicePart>, limits: Limits, metrics: HttpMetrics) -> Self {
+        Self {
+            public: assemble(parts, limits, metrics),
+            internal: None,
+        }
+    }
+
+    /// Sums the parts for a public and an internal address, each of them where it belongs.
+    ///
+    /// # Panics
+    /// As [`assemble`].
+    pub fn apart(parts: Vec<ServicePart>, limits: Limits, metrics: HttpMetrics) -> Self {
+        let internal = parts.iter().filter(|part| part.is_internal()).cloned();
+        let internal = internal.collect();
+        let public = parts.into_iter().filter(ServicePart::is_public).collect();
+        let not_found = any(layers::not_found_internally);
+        let of_internal = sum(internal, limits, metrics.clone(), not_found);
+        Self {
+            public: assemble(public, limits, metrics),
+            internal: Some(of_internal),
+        }
+    }
+}
+
 /// Sums the parts of services and lays the common layers around them.
 ///
 /// # Panics
 /// When two parts have the same route: a fault of the program that its first start shows.
 pub fn assemble(parts: Vec<ServicePart>, limits: Limits, metrics: HttpMetrics) -> Router {
+    sum(parts, limits, metrics, any(layers::not_found))
+}
+
+fn sum(
+    parts: Vec<ServicePart>,
+    limits: Limits,
+    metrics: HttpMetrics,
+    not_found: MethodRouter,
+) -> Router {
     let places = Arc::new(Semaphore::new(limits.requests));
     let mut router = Router::new();
     let mut fallback = None;
@@ -54,11 +102,8 @@ pub fn assemble(parts: Vec<ServicePart>, limits: Limits, metrics: HttpMetrics) -
         router = router.merge(own);
         fallback = fallback.or(part.fallback);
     }
-    router = match fallback {
-        Some(methods) => router.fallback_service(methods),
-        None => router.fallback(layers::not_found),
-    };
     router
+        .fallback_service(fallback.unwrap_or(not_found))
         .method_not_allowed_fallback(layers::method_not_allowed)
         // From here on each layer lies around the ones before.
         .layer(CatchPanicLayer::custom(layers::panicked))

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::request_id::{self, RequestId};
-use crate::{HttpMetrics, Kind, Problem, shorten};
+use crate::{HttpMetrics, Kind, Problem, Readiness, shorten};
 
 /// Gives the request its id, counts it and writes its line in the log.
 pub(crate) async fn observe(
@@ -115,6 +115,15 @@ pub(crate) async fn not_found(request: Request) -> Problem {
     Problem::new(Kind::NotFound, detail)
 }
 
+pub(crate) async fn not_found_internally(request: Request) -> Problem {
+    let path = shorten(request.uri().path()).into_owned();
+    let detail = format!(
+        "There is nothing at `{path}` on this address, which is for probes and monitoring; the public \
+         address has the services."
+    );
+    Problem::new(Kind::NotFound, detail)
+}
+
 pub(crate) async fn method_not_allowed(request: Request) -> Problem {
     let method = shorten(request.method().as_str()).into_owned();
     let detail = format!("`{method}` is not answered here; the header `Allow` names what is.");
@@ -143,6 +152,23 @@ pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
         (None, None) => "without a message".to_owned(),
     };
     Problem::internal(Panicked(text)).into_response()
+}
+
+/// Says that this is the last answer on a connection when the server is going down, so that clients
+/// bring their next request elsewhere.
+pub(crate) async fn close_when_stopping(
+    State(readiness): State<Readiness>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // Later versions say it in frames of their own.
+    let has_header = request.version() <= Version::HTTP_11;
+    let mut response = next.run(request).await;
+    if has_header && readiness.is_stopping() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
 }
 
 fn of_limit(response: &Response) -> bool {

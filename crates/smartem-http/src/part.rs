@@ -8,6 +8,7 @@ use utoipa::openapi::OpenApi;
 ///
 /// Every route goes through [`ServicePart::route`], so that a test can compare them with the
 /// OpenAPI document.
+#[derive(Clone)]
 pub struct ServicePart {
     name: &'static str,
     pub(crate) router: Router,
@@ -17,6 +18,15 @@ pub struct ServicePart {
     pub(crate) body_limit: usize,
     pub(crate) always_answers: bool,
     pub(crate) fallback: Option<MethodRouter>,
+    reach: Reach,
+}
+
+/// Where a part answers when there is an internal address beside the public one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Public,
+    Internal,
+    Both,
 }
 
 impl ServicePart {
@@ -34,6 +44,7 @@ impl ServicePart {
             body_limit: Self::BODY_LIMIT,
             always_answers: false,
             fallback: None,
+            reach: Reach::Public,
         }
     }
 
@@ -78,6 +89,29 @@ impl ServicePart {
     pub fn fallback(mut self, methods: MethodRouter) -> Self {
         self.fallback = Some(methods);
         self
+    }
+
+    /// Is not for everybody: where there is an internal address, it answers only there.
+    #[must_use]
+    pub fn only_internal(mut self) -> Self {
+        self.reach = Reach::Internal;
+        self
+    }
+
+    /// Answers on the public address and, where there is one, on the internal one.
+    #[must_use]
+    pub fn also_internal(mut self) -> Self {
+        self.reach = Reach::Both;
+        self
+    }
+
+    /// Whether the public address answers it even where there is an internal one.
+    pub fn is_public(&self) -> bool {
+        self.reach != Reach::Internal
+    }
+
+    pub(crate) fn is_internal(&self) -> bool {
+        self.reach != Reach::Public
     }
 
     /// The name of the service.

@@ -8,6 +8,7 @@
 
 mod broker;
 mod incoming;
+mod reach;
 mod subscription;
 mod tls;
 
@@ -15,5 +16,6 @@ pub use broker::{
     Authority, Broker, BrokerCounts, BrokerError, BrokerSettings, Login, LoginRefused,
 };
 pub use incoming::{Incoming, QoS, Receipt, Refused, Topic};
+pub use reach::{ReachError, reach};
 pub use subscription::{RemoteTls, Subscription, SubscriptionError, SubscriptionSettings};
 pub use tls::{TlsError, TlsFiles};

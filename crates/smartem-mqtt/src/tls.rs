@@ -1,9 +1,10 @@
 //! Certificates and keys from files.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
@@ -12,7 +13,7 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
 
-/// So often at most the times of the files are looked at.
+/// So often at most the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A certificate chain and its private key, both in PEM.
@@ -63,19 +64,17 @@ pub(crate) struct Acceptor {
 
 struct Loaded {
     acceptor: TlsAcceptor,
-    times: Times,
+    content: Option<u64>,
     looked: Instant,
 }
 
-type Times = (Option<SystemTime>, Option<SystemTime>);
-
 impl Acceptor {
     pub(crate) fn new(files: TlsFiles) -> Result<Self, TlsError> {
-        let times = times(&files);
+        let content = content(&files);
         let acceptor = load(&files)?;
         let loaded = Mutex::new(Loaded {
             acceptor,
-            times,
+            content,
             looked: Instant::now(),
         });
         Ok(Self { files, loaded })
@@ -86,9 +85,9 @@ impl Acceptor {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded.looked.elapsed() >= LOOK {
             loaded.looked = Instant::now();
-            let times = times(&self.files);
-            if times != loaded.times {
-                loaded.times = times;
+            let content = content(&self.files);
+            if content != loaded.content {
+                loaded.content = content;
                 match load(&self.files) {
                     Ok(acceptor) => loaded.acceptor = acceptor,
                     Err(problem) => {
@@ -101,9 +100,14 @@ impl Acceptor {
     }
 }
 
-fn times(files: &TlsFiles) -> Times {
-    let time = |path: &Path| std::fs::metadata(path).and_then(|it| it.modified()).ok();
-    (time(&files.certificate), time(&files.key))
+/// What tells contents apart: a folder of secrets may be exchanged whole by a link, and its files have
+/// the same names, and times that say nothing.
+fn content(files: &TlsFiles) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    for path in [&files.certificate, &files.key] {
+        std::fs::read(path).ok()?.hash(&mut hasher);
+    }
+    Some(hasher.finish())
 }
 
 fn load(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
@@ -134,10 +138,14 @@ pub(crate) fn client_config(roots: &Path) -> Result<ClientConfig, TlsError> {
     for certificate in certificates(roots)? {
         store.add(certificate).map_err(unusable)?;
     }
+    with_roots(store).map_err(unusable)
+}
+
+/// A client that knows others by these certificates.
+pub(crate) fn with_roots(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_root_certificates(store)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(config)
 }

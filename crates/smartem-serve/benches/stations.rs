@@ -66,6 +66,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let state = ServeState {
         store,
         vocabulary: Arc::new(Vocabulary::from_toml(vocabulary, units).unwrap()),
+        commit: None,
         viewer: ViewerSettings {
             tile_url: None,
             tile_attribution: String::new(),
@@ -77,7 +78,9 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         clock: Arc::new(move || time() + SignedDuration::from_mins(clock.load(Ordering::Relaxed))),
         readiness: Readiness::default(),
         limits: Limits::default(),
+        planned: None,
         metrics: Vec::new(),
+        has_internal: false,
     };
     World {
         router: router(state.clone()),

@@ -30,6 +30,10 @@ pub(crate) fn store_fault(error: StoreError) -> Problem {
             let detail = "The store is busy; try again in some seconds.";
             Problem::new(Kind::Unavailable, detail).because(error)
         }
+        StoreError::Unreachable { .. } => {
+            let detail = "The database cannot be reached now; try again in some seconds.";
+            Problem::new(Kind::Unavailable, detail).because(error)
+        }
         _ => Problem::internal(error),
     }
 }

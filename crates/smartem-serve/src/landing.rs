@@ -38,7 +38,7 @@ struct Landing {
 struct Own;
 
 /// Sums the links and documents of the `others` and its own.
-pub(crate) fn part(version: String, others: &[ServicePart]) -> ServicePart {
+pub(crate) fn part(version: String, others: &[&ServicePart]) -> ServicePart {
     let own = ServicePart::new("landing")
         .openapi(Own::openapi())
         .link(Link {
@@ -47,7 +47,7 @@ pub(crate) fn part(version: String, others: &[ServicePart]) -> ServicePart {
             media_type: "application/json",
             title: "This API as an OpenAPI document",
         });
-    let all = || others.iter().chain([&own]);
+    let all = || others.iter().copied().chain([&own]);
     let text = sum(&version, all()).to_json().unwrap_or_default();
     let landing = Arc::new(Landing {
         links: all().flat_map(ServicePart::links).cloned().collect(),

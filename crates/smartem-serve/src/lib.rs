@@ -6,8 +6,8 @@
 //! - `health`: `/healthz` and `/readyz`
 //! - `landing`: `/api/v1/` and `/openapi.json`, the sums of what the others contribute
 //!
-//! [`router`] sums them from a [`ServeState`]. Everything here only reads. A new service is a
-//! folder with a function that gives a [`ServicePart`], and a line in [`router_with`].
+//! [`routers`] sums them from a [`ServeState`]. Everything here only reads. A new service is a
+//! folder with a function that gives a [`ServicePart`], and a line in [`parts`].
 
 mod answer;
 mod api;
@@ -22,10 +22,12 @@ use std::time::Duration;
 use axum::Router;
 use jiff::Timestamp;
 use serde::Serialize;
-use smartem_http::{HttpMetrics, Limits, MetricSource, Readiness, ServicePart, assemble};
+use smartem_http::{HttpMetrics, Limits, MetricSource, Readiness, Routers, ServicePart};
 use smartem_model::Vocabulary;
 use smartem_store::Store;
 use utoipa::ToSchema;
+
+pub use metrics::Planned;
 
 /// Where the time of answers comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -39,6 +41,8 @@ pub struct ServeState {
     pub vocabulary: Arc<Vocabulary>,
     /// What the viewer is told.
     pub viewer: ViewerSettings,
+    /// The commit that the program was built from, where it is known.
+    pub commit: Option<String>,
     /// After how long a newest value counts as stale.
     pub stale_after: Duration,
     /// The time; nothing here reads it elsewhere.
@@ -47,8 +51,13 @@ pub struct ServeState {
     pub readiness: Readiness,
     /// What is taken upon itself at most.
     pub limits: Limits,
+    /// What `/metrics` tells of processes by the configuration; `None`: nothing, where it need not be
+    /// that of the platform.
+    pub planned: Option<Arc<Planned>>,
     /// What other parts of the program tell in `/metrics`.
     pub metrics: Vec<MetricSource>,
+    /// Whether there is an address for what is not for everybody, such as `/metrics`.
+    pub has_internal: bool,
 }
 
 /// What the viewer must know before it can draw.
@@ -82,42 +91,76 @@ pub struct StartView {
 
 /// All services of this crate behind the common layers.
 pub fn router(state: ServeState) -> Router {
-    router_with(state, Vec::new())
+    routers(state, Vec::new()).public
 }
 
 /// The services of this crate together with `others`, such as a collector in the same process.
-pub fn router_with(state: ServeState, others: Vec<ServicePart>) -> Router {
-    let limits = state.limits;
+pub fn routers(state: ServeState, others: Vec<ServicePart>) -> Routers {
+    let (limits, has_internal) = (state.limits, state.has_internal);
     let requests = HttpMetrics::default();
-    assemble(parts(state, &requests, others), limits, requests)
+    let parts = parts(state, &requests, others);
+    sum(parts, limits, requests, has_internal)
 }
 
 /// Only `parts`, with what every server has: health, metrics and the landing document.
-pub fn collector_router(state: ServeState, mut parts: Vec<ServicePart>) -> Router {
-    let (limits, version) = (state.limits, state.viewer.version.clone());
+pub fn collector_routers(state: ServeState, mut parts: Vec<ServicePart>) -> Routers {
+    let (limits, has_internal) = (state.limits, state.has_internal);
     let requests = HttpMetrics::default();
-    parts.push(health::part(state.clone()));
-    parts.push(metrics::part(state, requests.clone()));
-    let landing = landing::part(version, &parts);
-    parts.push(landing);
-    assemble(parts, limits, requests)
+    let version = state.viewer.version.clone();
+    parts.extend(own(state, &requests));
+    parts.push(landing(version, has_internal, &parts));
+    sum(parts, limits, requests, has_internal)
 }
 
-/// The parts that [`router_with`] sums.
+/// What is answered before the store is reached: that the program lives, and that all else must wait.
+pub fn waiting_routers(readiness: Readiness, has_internal: bool) -> Routers {
+    let parts = vec![health::waiting(readiness)];
+    sum(
+        parts,
+        Limits::default(),
+        HttpMetrics::default(),
+        has_internal,
+    )
+}
+
+fn sum(
+    parts: Vec<ServicePart>,
+    limits: Limits,
+    requests: HttpMetrics,
+    has_internal: bool,
+) -> Routers {
+    if has_internal {
+        Routers::apart(parts, limits, requests)
+    } else {
+        Routers::together(parts, limits, requests)
+    }
+}
+
+/// Health and metrics.
+fn own(state: ServeState, requests: &HttpMetrics) -> [ServicePart; 2] {
+    [
+        health::part(state.clone()),
+        metrics::part(state, requests.clone()).only_internal(),
+    ]
+}
+
+/// The landing document of the public address.
+fn landing(version: String, has_internal: bool, parts: &[ServicePart]) -> ServicePart {
+    let is_told = |part: &&ServicePart| part.is_public() || !has_internal;
+    let told: Vec<&ServicePart> = parts.iter().filter(is_told).collect();
+    landing::part(version, &told)
+}
+
+/// The parts that [`routers`] sums.
 pub fn parts(
     state: ServeState,
     requests: &HttpMetrics,
     others: Vec<ServicePart>,
 ) -> Vec<ServicePart> {
-    let version = state.viewer.version.clone();
-    let mut parts = vec![
-        view::part::<view::Dist>(),
-        api::part(state.clone()),
-        health::part(state.clone()),
-        metrics::part(state, requests.clone()),
-    ];
+    let (version, has_internal) = (state.viewer.version.clone(), state.has_internal);
+    let mut parts = vec![view::part::<view::Dist>(), api::part(state.clone())];
+    parts.extend(own(state, requests));
     parts.extend(others);
-    let landing = landing::part(version, &parts);
-    parts.push(landing);
+    parts.push(landing(version, has_internal, &parts));
     parts
 }

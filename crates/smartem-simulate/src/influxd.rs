@@ -5,7 +5,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -80,19 +80,28 @@ impl Influxd {
         Ok(influxd)
     }
 
+    /// Starts one, without authentication, on the `meta`, `data` and `wal` of a folder that stays.
+    pub fn start_in(folder: &Path) -> Result<Self, InfluxdError> {
+        Self::retry(|| Self::try_start(false, Some(folder)))
+    }
+
     fn start_with(authentication: bool) -> Result<Self, InfluxdError> {
-        // A free port may be taken by another before influxd has it.
+        Self::retry(|| Self::try_start(authentication, None))
+    }
+
+    /// A free port may be taken by another before influxd has it.
+    fn retry(start: impl Fn() -> Result<Self, InfluxdError>) -> Result<Self, InfluxdError> {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match Self::try_start(authentication) {
+            match start() {
                 Err(InfluxdError::Failed(_)) if attempts < 3 => {}
                 result => return result,
             }
         }
     }
 
-    fn try_start(authentication: bool) -> Result<Self, InfluxdError> {
+    fn try_start(authentication: bool, data: Option<&Path>) -> Result<Self, InfluxdError> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("smartem-influxd-{}-{number}", std::process::id());
@@ -100,7 +109,10 @@ impl Influxd {
         std::fs::create_dir_all(&folder)?;
         let (http, rpc) = (free_address()?, free_address()?);
         let config = folder.join("influxdb.conf");
-        std::fs::write(&config, configuration(&folder, http, rpc, authentication))?;
+        std::fs::write(
+            &config,
+            configuration(data.unwrap_or(&folder), http, rpc, authentication),
+        )?;
         let process = Command::new("sh")
             .args(["-c", KEEPER, "influxd"])
             .arg(&config)
@@ -214,12 +226,7 @@ impl Drop for Influxd {
     }
 }
 
-fn configuration(
-    folder: &std::path::Path,
-    http: SocketAddr,
-    rpc: SocketAddr,
-    authentication: bool,
-) -> String {
+fn configuration(folder: &Path, http: SocketAddr, rpc: SocketAddr, authentication: bool) -> String {
     let folder = folder.display();
     format!(
         r#"reporting-disabled = true

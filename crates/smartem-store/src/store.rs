@@ -16,9 +16,10 @@ use crate::{
     Backlog, ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf, CheckReport, Claimed,
     Columns, CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, ImportReport,
     ImportedHours, ImportedModel, Intake, IntakeReport, LastIntake, LastReport, Migration,
-    NewToken, ObservationQuery, Page, PostgresSettings, ProcessLock, Progress, QuarantineEntry,
-    QuarantineFilter, RunId, RunResult, RunRow, Selection, SnapshotFacts, StationDeclaration,
-    StationHour, StationLocation, StationView, StationWork, StoreError, TokenRow,
+    NewToken, ObservationQuery, Page, PoolNumbers, PostgresSettings, ProcessLock, Progress,
+    QuarantineEntry, QuarantineFilter, RunId, RunResult, RunRow, Selection, ServerFacts,
+    SnapshotFacts, StationDeclaration, StationHour, StationLocation, StationView, StationWork,
+    StoreError, TokenRow,
 };
 
 /// How a store is opened.
@@ -90,6 +91,18 @@ impl Store {
         settings: &PostgresSettings,
     ) -> Result<Vec<Migration>, StoreError> {
         postgres::pending(settings).boxed().await
+    }
+
+    /// What a PostgreSQL server says of itself and of the role that asks; `now` is the clock that its own is
+    /// compared with.
+    ///
+    /// # Errors
+    /// When there is no way to the database. It need not be a store.
+    pub async fn server_facts(
+        settings: &PostgresSettings,
+        now: &(dyn Fn() -> Timestamp + Send + Sync),
+    ) -> Result<ServerFacts, StoreError> {
+        postgres::facts(settings, now).boxed().await
     }
 
     /// Where it is, for messages: a folder, or the address of a database without user and password.
@@ -498,6 +511,19 @@ impl Store {
         counter: &str,
     ) -> Result<Vec<(String, Timestamp)>, StoreError> {
         on!(self.backend, last_runs_that_counted(counter.to_owned()))
+    }
+
+    /// The end of the newest run of each process that ended with exit code 0, by name.
+    pub async fn last_successes(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        on!(self.backend, last_successes())
+    }
+
+    /// The connections of this program to a database; `None` of an embedded store.
+    pub fn pool(&self) -> Option<PoolNumbers> {
+        match &self.backend {
+            Backend::Sqlite(_) => None,
+            Backend::Postgres(it) => Some(it.pool_numbers()),
+        }
     }
 
     /// Copies the database into the new file `to`, as it is at one moment, while others write.

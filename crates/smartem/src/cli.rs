@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use smartem_model::{Hour, StationId, parse_timestamp};
 
 pub(crate) use backup::{
-    ImportInflux, ImportStetl, Influx, InfluxBackup, InfluxProgram, InfluxRestore, InfluxServer,
-    InfluxSource, InfluxVerify, KeepArgs, StoreBackup, StoreImport, StoreRestore,
+    ImportInflux, ImportStetl, Influx, InfluxBackup, InfluxOffline, InfluxProgram, InfluxRestore,
+    InfluxServer, InfluxSource, InfluxVerify, KeepArgs, StoreBackup, StoreImport, StoreRestore,
 };
 
 /// The Smart Emission Data Platform: raw values of air-quality, noise and weather stations in,
@@ -21,7 +21,7 @@ pub(crate) use backup::{
 #[derive(Debug, Parser)]
 #[command(
     name = "smartem",
-    version,
+    version = crate::version::version(),
     propagate_version = true,
     after_help = "Try it: `smartem demo` shows a simulated city on a map, with nothing else installed."
 )]
@@ -100,8 +100,24 @@ pub(crate) enum Command {
     /// The effective configuration
     #[command(subcommand)]
     Config(Config),
+    /// Checks what this machine, its configuration and everything around it need, and says what to do
+    #[command(
+        after_help = "Exit status: 0 nothing fails, 1 something does, 78 the configuration cannot be read.\n\
+        Examples:\n  smartem doctor\n  smartem doctor --offline\n  smartem doctor --json | jq '.checks[] | select(.level != \"ok\")'"
+    )]
+    Doctor(Doctor),
     /// Ask a running service whether it is ready; for containers without curl
     Healthcheck,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// Ask nobody but the database: no sources, no brokers, no object storage
+    #[arg(long)]
+    pub offline: bool,
+    /// Print the checks as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -11,7 +11,9 @@ mod housekeeping;
 mod output;
 mod parts;
 mod platform;
+mod services;
 mod signals;
+mod version;
 
 use std::process::ExitCode;
 

@@ -18,6 +18,7 @@ use smartem_store::Store;
 
 use crate::chains;
 use crate::config::{Config, ConfigError};
+use crate::version;
 
 /// The indicators, compiled in.
 const VOCABULARY: &str = include_str!("../../../vocabulary/indicators.toml");
@@ -342,11 +343,14 @@ impl Platform {
                 vocabulary()?.with_units(self.catalogue.iter().flat_map(|d| d.units())),
             ),
             viewer: settings,
+            commit: version::COMMIT.map(ToOwned::to_owned),
             stale_after,
+            planned: Some(Arc::new(chains::planned(&self.config, clock()))),
             clock,
             readiness: Readiness::default(),
             limits: Limits::default(),
             metrics: Vec::new(),
+            has_internal: false,
         })
     }
 }

@@ -3,8 +3,10 @@
 //! them, and restores beside before anything is dropped. Tested on InfluxDB 1.6.7.
 
 mod files;
+mod legacy;
 mod make;
 mod measure;
+mod offline;
 mod program;
 mod restore;
 
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use files::{check, fetch, note, send};
 pub use make::{BackupSettings, back_up};
 pub use measure::{Summary, differences, measure};
+pub use offline::{OfflineSettings, Prepared, fetch_offline, prepare_offline};
 pub use program::Influxd;
 pub use restore::{RestoreSettings, Restored, compare, rehearse, restore};
 

@@ -1,10 +1,11 @@
 //! Mosquitto's own clients at our broker.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Output};
 use std::time::Duration;
 
-use smartem_mqtt::{Broker, BrokerSettings, QoS, Refused};
+use smartem_mqtt::{Broker, BrokerSettings, QoS, Refused, TlsFiles};
 use smartem_simulate::mosquitto;
 use tokio::time::{sleep, timeout};
 
@@ -309,6 +310,57 @@ async fn tls_needs_the_right_certificate_and_takes_a_renewed_one() {
     let begin = std::time::Instant::now();
     loop {
         let sent = publish(to, &renewed).await;
+        if sent.status.success() {
+            break;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{}", text(&sent.stderr));
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(receive_texts(&mut inbox, 1).await[0].1, "2");
+}
+
+/// Files in a folder that is a link, exchanged whole as a cluster does it; their times say nothing.
+fn exchange(folder: &Path, version: &str) -> TlsFiles {
+    std::fs::create_dir(folder.join(version)).unwrap();
+    let made = certificate(&folder.join(version));
+    for file in [&made.certificate, &made.key] {
+        let file = std::fs::File::options().write(true).open(file).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    std::os::unix::fs::symlink(version, folder.join("..new")).unwrap();
+    std::fs::rename(folder.join("..new"), folder.join("..data")).unwrap();
+    TlsFiles {
+        certificate: folder.join("..data/certificate.pem"),
+        key: folder.join("..data/key.pem"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_exchanged_by_a_link_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = exchange(folder.path(), "..1");
+    let settings = BrokerSettings {
+        listen: None,
+        listen_tls: Some((SocketAddr::from(([127, 0, 0, 1], 0)), files.clone())),
+        ..settings()
+    };
+    let (broker, mut inbox) = broker_with(settings).await;
+    let to = broker.tls_address().unwrap();
+    // Clients know the server by the certificate of now.
+    let roots = files.certificate.display().to_string();
+    let message = |value| {
+        let known = ["-h", "localhost", "--cafile", &roots];
+        let more = ["-t", "stations/1", "-m", value];
+        known.into_iter().chain(more).collect::<Vec<_>>()
+    };
+    let sent = publish(to, &message("1")).await;
+    assert!(sent.status.success(), "{}", text(&sent.stderr));
+    assert_eq!(receive_texts(&mut inbox, 1).await[0].1, "1");
+
+    exchange(folder.path(), "..2");
+    let begin = std::time::Instant::now();
+    loop {
+        let sent = publish(to, &message("2")).await;
         if sent.status.success() {
             break;
         }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::routing::get;
-use smartem_http::{Kind, Link, Problem, ProblemBody, ServicePart};
+use axum::routing::{any, get};
+use smartem_http::{Kind, Link, Problem, ProblemBody, Readiness, ServicePart};
 use tokio::time::timeout;
 use utoipa::OpenApi;
 
@@ -26,11 +26,38 @@ pub(crate) fn part(state: ServeState) -> ServicePart {
     };
     ServicePart::new("health")
         .always_answers()
+        .also_internal()
         .openapi(Document::openapi())
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz).with_state(state))
         .link(link("/healthz", "Whether the process lives"))
         .link(link("/readyz", "Whether it can answer"))
+}
+
+/// The same before the store is reached, and what all other paths answer then.
+pub(crate) fn waiting(readiness: Readiness) -> ServicePart {
+    let unready = async move || {
+        if readiness.is_stopping() {
+            going_down()
+        } else {
+            not_reached()
+        }
+    };
+    ServicePart::new("waiting")
+        .always_answers()
+        .also_internal()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(unready))
+        .fallback(any(async || not_reached()))
+}
+
+fn going_down() -> Problem {
+    Problem::new(Kind::Unavailable, "The server is going down.")
+}
+
+fn not_reached() -> Problem {
+    let detail = "The database is not reached yet; the server goes on trying.";
+    Problem::new(Kind::Unavailable, detail)
 }
 
 /// Whether the process lives; asks nothing else.
@@ -49,7 +76,7 @@ async fn healthz() -> &'static str {
 async fn readyz(State(state): State<ServeState>) -> Result<&'static str, Problem> {
     let unready = |detail: &str| Problem::new(Kind::Unavailable, detail);
     if state.readiness.is_stopping() {
-        return Err(unready("The server is going down."));
+        return Err(going_down());
     }
     match timeout(STORE_TIME, state.store.change()).await {
         Ok(Ok(_)) => Ok("ready"),

@@ -7,6 +7,7 @@
 
 mod health;
 mod hours;
+mod internal;
 mod metrics;
 mod observations;
 mod openapi;

@@ -63,6 +63,7 @@ impl World {
         let state = ServeState {
             store: store.clone(),
             vocabulary: Arc::new(Vocabulary::from_toml(vocabulary, units).unwrap()),
+            commit: None,
             viewer: ViewerSettings {
                 tile_url: None,
                 tile_attribution: String::new(),
@@ -81,7 +82,9 @@ impl World {
             },
             readiness: Readiness::default(),
             limits: Limits::default(),
+            planned: None,
             metrics: Vec::new(),
+            has_internal: false,
         };
         Self {
             router: smartem_serve::router(state.clone()),

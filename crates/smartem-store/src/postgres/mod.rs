@@ -15,6 +15,7 @@ mod commit;
 mod convert;
 mod copy;
 mod declare;
+mod facts;
 mod fault;
 mod hours;
 mod imported;
@@ -51,9 +52,9 @@ use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::{Access, StoreError};
+use crate::{Access, PoolNumbers, StoreError};
+pub use facts::ServerFacts;
 use fault::Fault;
 use settings::Address;
 pub use settings::PostgresSettings;
@@ -61,6 +62,7 @@ use sql::{At, attempt, params};
 
 pub(crate) use convert::text;
 pub(crate) use copy::PostgresSide;
+pub(crate) use facts::facts;
 pub(crate) use lease::Lease;
 pub(crate) use migrate::{apply, pending};
 
@@ -151,10 +153,9 @@ impl Postgres {
     pub(crate) fn connect(dir: &Path, settings: &PostgresSettings) -> Result<Self, StoreError> {
         let address = Address::of(settings)?;
         let password = Password::of(settings)?;
-        let tls = tls::connector(address.verify, settings.ca_file.as_deref())?;
         let connector = Connector {
             password,
-            inner: ConfigConnectImpl { tls },
+            tls: tls::Tls::new(address.verify, settings.ca_file.clone())?,
         };
         let manager = Manager::from_connect(
             address.config,
@@ -189,6 +190,16 @@ impl Postgres {
     /// For messages: where the database is.
     pub(crate) fn place(&self) -> &Path {
         &self.place
+    }
+
+    pub(crate) fn pool_numbers(&self) -> PoolNumbers {
+        let status = self.pool.status();
+        PoolNumbers {
+            max: status.max_size as u64,
+            idle: status.available as u64,
+            busy: status.size.saturating_sub(status.available) as u64,
+            waiting: status.waiting as u64,
+        }
     }
 
     async fn client(&self) -> Result<Client, Fault> {
@@ -322,7 +333,7 @@ impl Password {
 
 struct Connector {
     password: Password,
-    inner: ConfigConnectImpl<MakeRustlsConnect>,
+    tls: tls::Tls,
 }
 
 impl Connect for Connector {
@@ -336,7 +347,8 @@ impl Connect for Connector {
             if let Some(password) = self.password.now().await {
                 config.password(password);
             }
-            self.inner.connect(&config).await
+            let tls = self.tls.now();
+            ConfigConnectImpl { tls }.connect(&config).await
         })
     }
 }

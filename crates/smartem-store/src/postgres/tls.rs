@@ -1,7 +1,7 @@
 //! TLS to the server, as libpq's `sslmode` says (PostgreSQL 15, section 34.19).
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -16,10 +16,39 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::settings::Verify;
 use crate::StoreError;
 
-pub(super) fn connector(
+/// How connections are encrypted; a file with certificates is read again for each.
+pub(super) struct Tls {
     verify: Verify,
-    ca_file: Option<&Path>,
-) -> Result<MakeRustlsConnect, StoreError> {
+    ca_file: Option<PathBuf>,
+    /// As it was when the file could last be used.
+    last: Mutex<MakeRustlsConnect>,
+}
+
+impl Tls {
+    pub(super) fn new(verify: Verify, ca_file: Option<PathBuf>) -> Result<Self, StoreError> {
+        let last = Mutex::new(connector(verify, ca_file.as_deref())?);
+        Ok(Self {
+            verify,
+            ca_file,
+            last,
+        })
+    }
+
+    /// With the certificates of now; where they cannot be used, with those before.
+    pub(super) fn now(&self) -> MakeRustlsConnect {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // What the system trusts is read at the start.
+        if self.ca_file.is_some() {
+            match connector(self.verify, self.ca_file.as_deref()) {
+                Ok(now) => *last = now,
+                Err(error) => tracing::warn!(%error, "the changed certificates are not used"),
+            }
+        }
+        last.clone()
+    }
+}
+
+fn connector(verify: Verify, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, StoreError> {
     let provider = Arc::new(ring::default_provider());
     let refused = |error: &dyn std::fmt::Display| StoreError::Address {
         problem: format!("TLS cannot be used: {error}"),

@@ -167,9 +167,11 @@ pub(crate) enum Influx {
     Backup(InfluxBackup),
     /// Restores a database: first beside, under a scratch name; only when that is right, in place
     #[command(
-        after_help = "Tested on InfluxDB 1.6.7. Exit status: 0 restored, 65 the backup is damaged or differs, 75 not reached.\n\
+        after_help = "Tested on InfluxDB 1.6.7. Exit status: 0 restored, 1 refused, 65 the backup is damaged or differs, 75 not reached.\n\
         Examples:\n  smartem influx restore --url http://127.0.0.1:8086 --database airsenseur --from /backup/influxdb --replace\n  \
-        smartem influx restore --database smartemission --from s3://bucket/influxdb --prepare /backup/now"
+        smartem influx restore --database smartemission --from s3://bucket/influxdb --prepare /backup/now\n  \
+        smartem influx restore --offline --files /backup/influxdb --into /var/lib/influxdb --url http://influxdb:8086 \\\n    \
+        --database smartemission --confirm smartemission"
     )]
     Restore(InfluxRestore),
     /// Checks the files of a backup, and what they hold, on a server or against a restored database
@@ -203,12 +205,12 @@ pub(crate) struct InfluxBackup {
 
 /// Where the files of a backup are.
 #[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
+#[group(required = true, multiple = true)]
 pub(crate) struct InfluxSource {
     /// Folder, `s3://bucket/prefix` or `azblob://container/prefix`
     #[arg(long, value_name = "PLACE")]
     pub from: Option<String>,
-    /// Folder with the files and their `manifest.json`
+    /// Folder with the files and their `manifest.json`; together with `--from` only with `--offline`
     #[arg(long, value_name = "DIR")]
     pub files: Option<PathBuf>,
 }
@@ -236,6 +238,27 @@ pub(crate) struct InfluxRestore {
     /// Only fetch the files into this folder and check them; `influxd restore` does the rest
     #[arg(long, value_name = "DIR", conflicts_with_all = ["replace", "restored_as", "files"])]
     pub prepare: Option<PathBuf>,
+    #[command(flatten)]
+    pub offline: InfluxOffline,
+}
+
+/// Restoring into the folders of a server that is stopped.
+#[derive(Args, Debug)]
+pub(crate) struct InfluxOffline {
+    /// Into a stopped server: check files of the legacy form and put aside what the server has; then
+    /// `influxd restore` can follow
+    #[arg(long, requires_all = ["files", "into", "confirm", "url"],
+          conflicts_with_all = ["replace", "restored_as", "prepare", "username"])]
+    pub offline: bool,
+    /// Folder of the server, with `meta`, `data` and `wal`
+    #[arg(long, value_name = "DIR", requires = "offline")]
+    pub into: Option<PathBuf>,
+    /// The name of the database once more: all that the server has is replaced
+    #[arg(long, value_name = "NAME", requires = "offline")]
+    pub confirm: Option<String>,
+    /// Put aside also what an earlier offline restore left
+    #[arg(long, requires = "offline")]
+    pub again: bool,
 }
 
 #[derive(Args, Debug)]

@@ -17,6 +17,7 @@ use crate::cli::{Demo, Global};
 use crate::collector::Collector;
 use crate::config::{Config, StoreBackend};
 use crate::platform::{self, Platform};
+use crate::services::{Listeners, Services};
 use crate::{clock, output, signals};
 
 pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode> {
@@ -36,23 +37,27 @@ pub(super) async fn run(args: &Demo, global: &Global) -> anyhow::Result<ExitCode
     // Whoever tries it out may push what he likes.
     config.collect.auto_register = true;
     let stop = signals::stop_token()?;
-    let listener = serve::listen(config.serve.listen).await?;
+    // Whoever tries it out finds everything at one address.
+    let listeners = Listeners::bind("serve", config.serve.listen, None).await?;
     let source = simulate(args, &stop).await?;
     set_schedules(&mut config, &source);
     let store = open_migrated_store(&config).await?;
     let catalogue = platform::catalogue(config.definitions_dir().as_deref())?;
     let models = platform::demo_models(&catalogue, platform::DEMO_MODELS)?;
     let platform = Arc::new(Platform::with_models(config, models)?);
-    let collector = Collector::start(&platform, &store, clock::system(), false).await?;
+    let services = Services::start(listeners, &stop);
+    let mut collector = Collector::start(&platform, &store, clock::system(), false).await?;
     let state = platform.serve_state(store.clone(), clock::system(), true)?;
     output::line(format_args!(
         "a simulated city of {} stations; its last {} days are on their way into the store",
         args.stations, args.days
     ));
-    serve::announce(&listener)?;
+    serve::put(&services, state, &mut collector);
+    services.announce(serve::SERVICES);
     let scheduler = up::schedule(&platform, &store, &stop)?;
-    let status = serve::serve_collecting(listener, state, collector, stop).await;
+    let (status, ending) = serve::end_collector(services, collector).await;
     scheduler.join().await;
+    ending.end().await;
     Ok(status)
 }
 

@@ -12,6 +12,7 @@ use crate::cli::{Etl, EtlRun, Global};
 use crate::config::{Config, ProcessConfig, UsageError};
 use crate::parts::{self, Part};
 use crate::platform::Platform;
+use crate::signals::Unfinished;
 use crate::{chains, clock, output, signals};
 
 /// The output that makes a process the refiner.
@@ -35,6 +36,7 @@ pub(super) async fn run(args: &Etl, global: &Global) -> anyhow::Result<ExitCode>
 }
 
 async fn run_process(config: Config, args: &EtlRun) -> anyhow::Result<ExitCode> {
+    let stop = signals::stop_token()?;
     let platform = Platform::new(config)?;
     let (name, declared) = platform.config.process(&args.process)?;
     let selection = selection(args)?;
@@ -44,11 +46,18 @@ async fn run_process(config: Config, args: &EtlRun) -> anyhow::Result<ExitCode> 
         _ => platform.process(name)?,
     };
     let budget = platform.budget(name)?;
-    let store = open_store(&platform.config).await?;
+    let _unfinished = Unfinished::begin(format!("process {name}"));
+    // A database that is away is waited for, but not by who is told to stop.
+    let store = tokio::select! {
+        store = open_store(&platform.config) => store?,
+        () = stop.cancelled() => {
+            output::line(format_args!("{name}: stopped before it began"));
+            return Ok(ExitCode::from(smartem_etl::ExitCode::TryAgain.code()));
+        }
+    };
     if let Some(stations) = selection.as_ref().and_then(|it| it.stations.as_ref()) {
         check_known(&store, stations).await?;
     }
-    let stop = signals::stop_token()?;
     let clock = args.now.map_or_else(clock::system, clock::fixed);
     let run = Run::new(process.name(), store, clock, budget, stop)
         .replaying(selection)
@@ -154,7 +163,7 @@ fn list(config: &Config) -> anyhow::Result<()> {
             chain(process),
             process.schedule.clone(),
             zone.to_owned(),
-            sources(name, process)?,
+            sources(config, name, process)?,
         ]);
     }
     print_table(
@@ -165,24 +174,16 @@ fn list(config: &Config) -> anyhow::Result<()> {
 }
 
 /// The names of the sources of a process, or what it waits for.
-fn sources(name: &str, process: &ProcessConfig) -> anyhow::Result<String> {
-    if let Some(output) = chains::waits_for(name, process)? {
-        return Ok(format!("rests: `{output}` is not configured"));
+fn sources(config: &Config, name: &str, process: &ProcessConfig) -> anyhow::Result<String> {
+    if let Some(rest) = chains::rests(config, name, process)? {
+        return Ok(rest.to_string());
     }
-    let reads = if process.input == "last" {
-        process.sources_of.clone()
-    } else if chains::has_sources(&process.input) {
-        let names = process.source.iter().filter_map(|it| it.get("name"));
-        names
-            .filter_map(toml::Value::as_str)
-            .map(str::to_owned)
-            .collect()
+    Ok(if process.input == "last" {
+        process.sources_of.join(", ")
+    } else if let Some(names) = chains::source_names(process) {
+        names.join(", ")
     } else {
-        vec!["the store".to_owned()]
-    };
-    Ok(match reads.as_slice() {
-        [] => "rests: no source yet".to_owned(),
-        reads => reads.join(", "),
+        "the store".to_owned()
     })
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use smartem_backup::influx::{
-    self, BackupSettings, Form, InfluxContents, Influxd, RestoreSettings, Summary,
+    self, BackupSettings, Form, InfluxContents, Influxd, OfflineSettings, RestoreSettings, Summary,
 };
 use smartem_backup::{Contents, Manifest};
 use smartem_influxdb::{Login, Server};
@@ -15,8 +15,8 @@ use url::Url;
 use super::backup::{keep, mib, repository, tell_pruned, told, watch};
 use super::load_config;
 use crate::cli::{
-    Global, Influx, InfluxBackup, InfluxProgram, InfluxRestore, InfluxServer, InfluxSource,
-    InfluxVerify,
+    Global, Influx, InfluxBackup, InfluxOffline, InfluxProgram, InfluxRestore, InfluxServer,
+    InfluxSource, InfluxVerify,
 };
 use crate::config::UsageError;
 use crate::{clock, output};
@@ -81,6 +81,9 @@ async fn back_up(args: &InfluxBackup, global: &Global) -> anyhow::Result<ExitCod
 }
 
 async fn restore(args: &InfluxRestore) -> anyhow::Result<ExitCode> {
+    if args.offline.offline {
+        return prepare_offline(args).await;
+    }
     let files = files(
         &args.source,
         &args.database,
@@ -133,6 +136,84 @@ async fn restore(args: &InfluxRestore) -> anyhow::Result<ExitCode> {
         }
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Everything that comes before InfluxDB's own program restores into the folders of a stopped server.
+async fn prepare_offline(args: &InfluxRestore) -> anyhow::Result<ExitCode> {
+    let InfluxOffline {
+        into,
+        confirm,
+        again,
+        ..
+    } = &args.offline;
+    let database = &args.database;
+    if confirm.as_ref() != Some(database) {
+        return Err(usage(&format!(
+            "`--confirm` is `{}`, not `{database}`; an offline restore replaces every user, right and database \
+             of the server, so the name of the database must be given twice",
+            confirm.as_deref().unwrap_or_default()
+        )));
+    }
+    let (Some(files), Some(into), Some(url)) = (&args.source.files, into, &args.server.url) else {
+        return Err(usage("`--offline` needs `--files`, `--into` and `--url`"));
+    };
+    if let Some(from) = &args.source.from {
+        let (watch, bar) = watch("fetch")?;
+        let repository = repository(from, false)?;
+        let fetched = influx::fetch_offline(&repository, database, args.as_of, files, &watch).await;
+        bar.finish();
+        fetched?;
+    }
+    let settings = OfflineSettings {
+        files: files.clone(),
+        into: into.clone(),
+        url: url.clone(),
+        database: database.clone(),
+        again: *again,
+        now: (clock::system())(),
+    };
+    let prepared = influx::prepare_offline(&settings).await?;
+    output::line(format_args!(
+        "{} files, {}, in {}: {}",
+        prepared.files,
+        mib(prepared.bytes),
+        files.display(),
+        if prepared.compared {
+            "they are what was backed up"
+        } else {
+            "none is cut off; there is no `manifest.json`, so sums could not be compared"
+        }
+    ));
+    output::line(format_args!(
+        "the server at {url} is stopped: {}",
+        prepared.silence
+    ));
+    match &prepared.aside {
+        Some(aside) => output::line(format_args!(
+            "what the server had is in {}; delete it when the restored server is as it should be",
+            aside.display()
+        )),
+        None => output::line(format_args!("{} had nothing to put aside", into.display())),
+    }
+    let shown = |path: PathBuf| quoted(&path.display().to_string());
+    output::line(format_args!(
+        "next: influxd restore -metadir {} -datadir {} -database {} {}",
+        shown(into.join("meta")),
+        shown(into.join("data")),
+        quoted(database),
+        shown(files.clone())
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As a shell reads it as one word.
+fn quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 async fn verify(args: &InfluxVerify) -> anyhow::Result<ExitCode> {
@@ -212,6 +293,11 @@ async fn files(
     as_of: Option<jiff::Timestamp>,
     into: Option<&Path>,
 ) -> anyhow::Result<Scratch> {
+    if source.from.is_some() && source.files.is_some() {
+        return Err(usage(
+            "give either `--from` or `--files`; both go together only with `--offline`",
+        ));
+    }
     let Some(from) = &source.from else {
         return Scratch::new(source.files.as_deref(), None);
     };

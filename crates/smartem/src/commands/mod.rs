@@ -6,6 +6,7 @@ mod config;
 mod copy;
 mod demo;
 mod device;
+mod doctor;
 mod etl;
 mod healthcheck;
 mod import;
@@ -32,7 +33,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, Global, LogFormat, Simulate};
 use crate::config::{Config, ConfigError, UsageError};
-use crate::output;
+use crate::{output, signals};
 
 /// Exit status for wrong usage, after `sysexits.h`.
 pub(crate) const USAGE: u8 = 64;
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .build()
         .context("starting the runtime")?;
     runtime.block_on(async {
+        signals::end_without_order()?;
         match cli.command {
             Command::Up => up::run(&global).await,
             Command::Demo(args) => demo::run(&args, &global).await,
@@ -65,6 +67,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Influx(args) => influx::run(&args, &global).await,
             Command::Quarantine(args) => quarantine::run(&args, &global).await,
             Command::Token(args) => token::run(&args, &global).await,
+            Command::Doctor(args) => doctor::run(&args, &global).await,
             Command::Healthcheck => healthcheck::run(&global).await,
             Command::Refine(_) | Command::Config(_) => Ok(ExitCode::SUCCESS),
         }

@@ -20,6 +20,9 @@ pub(crate) const OWN_DATABASES: [&str; 3] = ["push", "sensor-community", "mqtt"]
 pub(crate) struct CollectConfig {
     /// Where `smartem collect` listens; in `up` and `demo` it is part of the services.
     pub listen: SocketAddr,
+    /// Where what is not for everybody answers; else it is at `listen`.
+    #[serde(deserialize_with = "super::address_or_none")]
+    pub internal_listen: Option<SocketAddr>,
     /// MiB of points in memory before they are committed.
     pub memory_mib: usize,
     pub commit_every: SignedDuration,
@@ -38,6 +41,7 @@ impl Default for CollectConfig {
     fn default() -> Self {
         Self {
             listen: ([127, 0, 0, 1], 8086).into(),
+            internal_listen: None,
             memory_mib: 64,
             commit_every: SignedDuration::from_mins(5),
             max_body_mib: 25,

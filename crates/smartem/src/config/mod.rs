@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use jiff::SignedDuration;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use smartem_etl::{Schedule, ScheduleError};
 use toml::Table;
 
@@ -55,6 +56,9 @@ pub(crate) struct Config {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServeConfig {
     pub listen: SocketAddr,
+    /// Where what is not for everybody answers; else it is at `listen`.
+    #[serde(deserialize_with = "address_or_none")]
+    pub internal_listen: Option<SocketAddr>,
     pub stale_after: SignedDuration,
 }
 
@@ -62,9 +66,24 @@ impl Default for ServeConfig {
     fn default() -> Self {
         Self {
             listen: ([127, 0, 0, 1], 8080).into(),
+            internal_listen: None,
             stale_after: SignedDuration::from_hours(2),
         }
     }
+}
+
+/// An address; empty: none.
+fn address_or_none<'de, D: Deserializer<'de>>(text: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(text)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        D::Error::custom(format!(
+            "`{text}` is no address; write an address and a port such as \"0.0.0.0:8081\", or leave it \
+             empty"
+        ))
+    })
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -334,6 +353,9 @@ mod tests {
         let (serve, refine) = (ServeConfig::default(), RefineConfig::default());
         assert_eq!(config.serve.listen, serve.listen);
         assert_eq!(config.serve.stale_after, serve.stale_after);
+        assert_eq!(config.serve.internal_listen, serve.internal_listen);
+        let collect = CollectConfig::default();
+        assert_eq!(config.collect.internal_listen, collect.internal_listen);
         assert!((config.refine.move_m - refine.move_m).abs() < f64::EPSILON);
         for (name, process) in &config.process {
             assert!(!process.input.is_empty(), "{name}");
@@ -341,6 +363,22 @@ mod tests {
                 assert!(process.schedule().is_ok(), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn an_internal_address_may_be_given() {
+        let serve = |text: &str| toml::from_str::<ServeConfig>(text);
+        let given = serve("internal_listen = \"0.0.0.0:8081\"").unwrap();
+        assert_eq!(given.internal_listen, Some(([0, 0, 0, 0], 8081).into()));
+        assert_eq!(
+            serve("internal_listen = \"\"").unwrap().internal_listen,
+            None
+        );
+        let error = serve("internal_listen = \"8081\"").unwrap_err().to_string();
+        assert!(
+            error.contains("`8081`") && error.contains("0.0.0.0:8081"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -43,6 +44,11 @@ impl Place {
             database: Some(server.create_database().unwrap()),
             ..Self::new()
         }
+    }
+
+    /// The address of its database.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.as_ref().unwrap().url()
     }
 
     /// Its store.
@@ -146,6 +152,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 pub(crate) struct Service {
     child: Child,
     pub url: String,
+    log: Arc<Mutex<String>>,
 }
 
 impl Service {
@@ -177,9 +184,17 @@ impl Service {
         };
         // Drained, so that the program never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        let mut log = child.stderr.take().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, url }
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let told = log.clone();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut log = told.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { child, url, log }
     }
 
     /// A simulator of Whale stations.
@@ -200,19 +215,34 @@ impl Service {
     }
 
     /// Asks it to stop in order; gives back its exit status.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
-        signal(&self.child, "TERM");
+    pub(crate) fn terminate(self) -> Option<i32> {
+        self.signal("TERM");
+        self.ended(Duration::from_secs(30))
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// Waits until it has ended by itself; gives back its exit status.
+    pub(crate) fn ended(mut self, patience: Duration) -> Option<i32> {
         let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
             assert!(
-                since.elapsed() < Duration::from_secs(30),
-                "it does not stop"
+                since.elapsed() < patience,
+                "it does not stop: {}",
+                self.log()
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 }
 

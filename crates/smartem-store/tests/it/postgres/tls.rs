@@ -139,6 +139,42 @@ async fn the_server_must_prove_what_the_mode_asks_for() {
 }
 
 #[tokio::test]
+async fn a_file_of_certificates_that_changes_is_read_again() {
+    let mut world = World::new();
+    let file = world.certificates.file("of-now.pem");
+    let put = |world: &World, name: &str| {
+        std::fs::copy(world.certificates.file(name), &file).unwrap();
+    };
+    put(&world, "ca.pem");
+    let (port, name) = (world.server.port(), world.database.name());
+    let settings = PostgresSettings {
+        ca_file: Some(file.clone()),
+        patience: Duration::from_millis(100),
+        ..PostgresSettings::new(format!(
+            "postgresql://postgres@{HOST}:{port}/{name}?hostaddr=127.0.0.1"
+        ))
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::connect(dir.path(), &settings, Access::Create { now: now() }).await;
+    let store = store.map_err(|error| all_of(&error)).unwrap();
+    // A restart ends the connections that were made.
+    put(&world, "other-ca.pem");
+    world.server.restart().unwrap();
+    let told = all_of(&store.change().await.unwrap_err());
+    assert!(told.contains("UnknownIssuer"), "{told}");
+    put(&world, "ca.pem");
+    store.change().await.unwrap();
+    // What is no certificate leaves those before.
+    std::fs::write(&file, "half a certific").unwrap();
+    world.server.restart().unwrap();
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while store.change().await.is_err() {}
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
 async fn a_file_of_certificates_that_cannot_be_used_is_told_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let (missing, empty, key) = ("missing.pem", "empty.pem", "key.pem");
