@@ -45,8 +45,9 @@ test: lint test-web test-rust test-browser ## Lint and run all tests
 
 .PHONY: test-rust
 test-rust: web ## Tests of the crates: unit, golden, property, black box
-	@scripts/need.sh cargo cc influx influxd mosquitto mosquitto_pub postgres psql pgbouncer
+	@scripts/need.sh cargo cc influx influxd mosquitto mosquitto_pub postgres psql pgbouncer promtool amtool
 	@scripts/object-storage.sh
+	@scripts/deploy-tools.sh
 	$(CARGO) test --workspace --locked --no-fail-fast
 
 .PHONY: test-web
@@ -91,6 +92,38 @@ soak: web ## The same with 200 seeds, and a backlog with a budget of 30 s (hours
 	KILL_TEST_SEEDS=50 $(CARGO) test --locked -p smartem --test it kill -- --nocapture
 	BACKLOG_BUDGET_S=30 $(CARGO) test --locked -p smartem --test it backlog -- --nocapture
 	FAULT_TEST_SEEDS=200 $(CARGO) test --locked -p smartem --test it faults -- --nocapture
+
+.PHONY: image
+image: web ## The one image of all services and jobs, without pulling anything (podman or docker)
+	@scripts/need.sh cargo cc
+	scripts/image.sh
+
+.PHONY: sbom
+sbom: ## What is in the image, as CycloneDX
+	@scripts/need.sh cargo
+	scripts/sbom.sh
+
+.PHONY: pin-images
+pin-images: ## Write the digests of the images into deploy/images.toml (needs their registries)
+	scripts/pin-images.sh
+
+.PHONY: render
+render: ## Write what the overlays of deploy/kubernetes become
+	@scripts/deploy-tools.sh
+	scripts/render.sh
+
+.PHONY: test-deploy
+test-deploy: web ## Only the checks of deploy/: schemas, our rules, linters, and broken manifests for each
+	@scripts/need.sh cargo cc promtool amtool
+	@scripts/deploy-tools.sh
+	$(CARGO) test --locked -p smartem-deploy
+	$(CARGO) test --locked -p smartem --test it deploy
+
+.PHONY: e2e
+e2e: image ## The rendered pods in podman: updated, killed, their database stopped, backed up and restored
+	@scripts/need.sh cargo cc podman mmdebstrap
+	scripts/e2e-images.sh
+	$(CARGO) test --locked -p smartem-deploy --test e2e -- --nocapture --test-threads=1
 
 .PHONY: fuzz
 fuzz: ## Look for bytes that line protocol stumbles over, 10 minutes (nightly Rust and cargo-fuzz)

@@ -8,6 +8,7 @@ missing_by_hand=()
 for tool in "$@"; do
   case "$tool" in
     cc) command -v cc >/dev/null || missing_packages+=(build-essential) ;;
+    amtool) command -v amtool >/dev/null || missing_packages+=(prometheus-alertmanager) ;;
     chromium) command -v "${CHROMIUM:-chromium}" >/dev/null || missing_packages+=(chromium) ;;
     influx) command -v influx >/dev/null || missing_packages+=(influxdb-client) ;;
     influxd) command -v influxd >/dev/null || missing_packages+=(influxdb) ;;
@@ -20,6 +21,7 @@ for tool in "$@"; do
       [ -n "$initdb" ] || missing_packages+=(postgresql-15)
       share=$("$(dirname "$(readlink -f "${initdb:-/}")")/pg_config" --sharedir 2>/dev/null || true)
       [ -e "${share:-/usr/share/postgresql/15}/extension/postgis.control" ] || missing_packages+=(postgresql-15-postgis-3) ;;
+    promtool) command -v promtool >/dev/null || missing_packages+=(prometheus) ;;
     psql) command -v psql >/dev/null || missing_packages+=(postgresql-client) ;;
     cargo) command -v cargo >/dev/null || missing_by_hand+=("a Rust toolchain (cargo), 1.89 or later") ;;
     cargo-fuzz) command -v cargo-fuzz >/dev/null || missing_by_hand+=("cargo-fuzz, with nightly Rust (rustup toolchain install nightly; cargo install cargo-fuzz)") ;;

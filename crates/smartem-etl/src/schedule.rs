@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -71,7 +71,29 @@ impl Schedule {
         let next = self.cron.find_next_occurrence(&now, false).ok()?;
         Timestamp::from_second(next.timestamp()).ok()
     }
+
+    /// The longest pause between two starts, of those from `from` on until the first after `within`, at
+    /// least two; `None` when there are not so many.
+    pub fn longest_pause(&self, from: Timestamp, within: SignedDuration) -> Option<Duration> {
+        let end = from.saturating_add(within).ok()?;
+        let mut start = self.next_after(from)?;
+        let mut longest = None;
+        for _ in 0..MOST_STARTS {
+            let Some(next) = self.next_after(start) else {
+                break;
+            };
+            longest = longest.max(Duration::try_from(next.duration_since(start)).ok());
+            if next > end {
+                break;
+            }
+            start = next;
+        }
+        longest
+    }
 }
+
+/// So many starts are looked at; a start every minute has fewer in a week.
+const MOST_STARTS: usize = 12_000;
 
 /// Runs jobs on their schedules inside one program, each in its own task.
 ///
@@ -163,6 +185,36 @@ mod tests {
         assert_eq!(next("2026-10-25T00:30:00Z"), "2026-10-26T01:30:00Z");
         let error = Schedule::new("* * * * *", "Mars/Olympus").unwrap_err();
         assert!(error.to_string().contains("Mars/Olympus"), "{error}");
+    }
+
+    #[test]
+    fn the_longest_pause_is_that_between_two_starts() {
+        let pause = |schedule: Schedule| {
+            let from = "2026-11-28T10:07:30Z".parse().unwrap();
+            let pause = schedule.longest_pause(from, SignedDuration::from_hours(8 * 24));
+            pause.map(|it| it.as_secs())
+        };
+        let of = |schedule: &str| pause(schedule.parse().unwrap());
+        let (minute, hour, day) = (60, 3600, 24 * 3600);
+        assert_eq!(of("*/3 * * * *"), Some(3 * minute));
+        // From the last one of an hour to the first of the next.
+        assert_eq!(of("12,25,37,49 * * * *"), Some(23 * minute));
+        assert_eq!(of("*/10 * * * * *"), Some(10));
+        assert_eq!(of("17 2 * * *"), Some(day));
+        assert_eq!(of("37 3 * * 0"), Some(7 * day));
+        // From Friday evening to Monday morning.
+        assert_eq!(of("0 8,18 * * 1-5"), Some(2 * day + 14 * hour));
+        // The next two starts, however far away.
+        assert_eq!(of("0 0 1 * *"), Some(31 * day));
+        assert_eq!(of("0 0 31 2 *"), None);
+        // Clocks are put forward within the days that are looked at.
+        let schedule = Schedule::new("30 12 * * *", "Europe/Amsterdam").unwrap();
+        let from = "2026-03-25T00:00:00Z".parse().unwrap();
+        let pause = schedule.longest_pause(from, SignedDuration::from_hours(8 * 24));
+        assert_eq!(pause.map(|it| it.as_secs()), Some(day));
+        let from = "2026-10-20T00:00:00Z".parse().unwrap();
+        let pause = schedule.longest_pause(from, SignedDuration::from_hours(8 * 24));
+        assert_eq!(pause.map(|it| it.as_secs()), Some(25 * hour));
     }
 
     #[test]

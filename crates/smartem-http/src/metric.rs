@@ -33,5 +33,5 @@ impl Metric {
     }
 }
 
-/// Tells its numbers when it is asked; it must not block.
+/// Tells its numbers when it is asked, on a thread where it may block shortly.
 pub type MetricSource = Arc<dyn Fn() -> Vec<Metric> + Send + Sync>;

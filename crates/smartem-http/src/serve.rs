@@ -177,7 +177,8 @@ impl Connections {
                     sleep(LOOK).await;
                 }
                 // Who gave up meanwhile, or too many open files.
-                Err(_) => sleep(LOOK).await,
+                Err(_) if stopped.elapsed() < FINISH_TIME => sleep(LOOK).await,
+                Err(error) => return debug!(%error, "cannot empty the queue of connections"),
             }
         }
     }

@@ -78,6 +78,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         clock: Arc::new(move || time() + SignedDuration::from_mins(clock.load(Ordering::Relaxed))),
         readiness: Readiness::default(),
         limits: Limits::default(),
+        planned: None,
         metrics: Vec::new(),
         has_internal: false,
     };

@@ -27,6 +27,8 @@ use smartem_model::Vocabulary;
 use smartem_store::Store;
 use utoipa::ToSchema;
 
+pub use metrics::Planned;
+
 /// Where the time of answers comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -49,6 +51,9 @@ pub struct ServeState {
     pub readiness: Readiness,
     /// What is taken upon itself at most.
     pub limits: Limits,
+    /// What `/metrics` tells of processes by the configuration; `None`: nothing, where it need not be
+    /// that of the platform.
+    pub planned: Option<Arc<Planned>>,
     /// What other parts of the program tell in `/metrics`.
     pub metrics: Vec<MetricSource>,
     /// Whether there is an address for what is not for everybody, such as `/metrics`.

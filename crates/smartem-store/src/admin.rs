@@ -227,3 +227,16 @@ impl Progress {
 fn since(time: Timestamp, now: Timestamp) -> SignedDuration {
     now.duration_since(time).max(SignedDuration::ZERO)
 }
+
+/// The connections of one program to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolNumbers {
+    /// At most so many.
+    pub max: u64,
+    /// Connected, with nothing to do.
+    pub idle: u64,
+    /// In use, or being made.
+    pub busy: u64,
+    /// Tasks that wait for one.
+    pub waiting: u64,
+}

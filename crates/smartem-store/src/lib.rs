@@ -43,8 +43,8 @@ mod track;
 mod work;
 
 pub use admin::{
-    Backlog, CheckReport, CounterRow, Migration, Progress, QuarantineCount, QuarantineEntry,
-    QuarantineFilter, Reach, RunCount, RunId, RunResult, RunRow, Stage,
+    Backlog, CheckReport, CounterRow, Migration, PoolNumbers, Progress, QuarantineCount,
+    QuarantineEntry, QuarantineFilter, Reach, RunCount, RunId, RunResult, RunRow, Stage,
 };
 pub use changes::{ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf};
 pub use codec::{CodecError, decode_record, decode_record_for, encode_record};

@@ -16,10 +16,10 @@ use crate::{
     Backlog, ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf, CheckReport, Claimed,
     Columns, CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, ImportReport,
     ImportedHours, ImportedModel, Intake, IntakeReport, LastIntake, LastReport, Migration,
-    NewToken, ObservationQuery, Page, PostgresSettings, ProcessLock, Progress, QuarantineEntry,
-    QuarantineFilter, RunId, RunResult, RunRow, Selection, ServerFacts, SnapshotFacts,
-    StationDeclaration, StationHour, StationLocation, StationView, StationWork, StoreError,
-    TokenRow,
+    NewToken, ObservationQuery, Page, PoolNumbers, PostgresSettings, ProcessLock, Progress,
+    QuarantineEntry, QuarantineFilter, RunId, RunResult, RunRow, Selection, ServerFacts,
+    SnapshotFacts, StationDeclaration, StationHour, StationLocation, StationView, StationWork,
+    StoreError, TokenRow,
 };
 
 /// How a store is opened.
@@ -511,6 +511,19 @@ impl Store {
         counter: &str,
     ) -> Result<Vec<(String, Timestamp)>, StoreError> {
         on!(self.backend, last_runs_that_counted(counter.to_owned()))
+    }
+
+    /// The end of the newest run of each process that ended with exit code 0, by name.
+    pub async fn last_successes(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        on!(self.backend, last_successes())
+    }
+
+    /// The connections of this program to a database; `None` of an embedded store.
+    pub fn pool(&self) -> Option<PoolNumbers> {
+        match &self.backend {
+            Backend::Sqlite(_) => None,
+            Backend::Postgres(it) => Some(it.pool_numbers()),
+        }
     }
 
     /// Copies the database into the new file `to`, as it is at one moment, while others write.

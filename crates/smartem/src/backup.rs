@@ -155,6 +155,18 @@ pub(crate) fn process(
     })
 }
 
+/// Whether this process verifies backups of which nobody says where they are.
+pub(crate) fn lacks_place(config: &Config, declared: &ProcessConfig) -> anyhow::Result<bool> {
+    if declared.input != BACKUP {
+        return Ok(false);
+    }
+    let settings: VerifySettings = declared.settings_of(BACKUP)?.try_into()?;
+    let from = Some(settings.from).filter(|from| !from.is_empty());
+    Ok(from
+        .or_else(|| place(config))
+        .is_none_or(|it| it.is_empty()))
+}
+
 /// The place of backups that the process `backup` names.
 pub(crate) fn place(config: &Config) -> Option<String> {
     settings(config).map(|settings| settings.to)

@@ -1,11 +1,14 @@
 //! Chains: from the declaration of a process in the configuration to its parts.
 
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use jiff::{SignedDuration, Timestamp};
 use smartem_etl::{Chain, Filter, Input, Output, Process, Registry, Site, StoreOutputs};
+use smartem_serve::Planned;
 
-use crate::config::{self, ConfigError, ProcessConfig};
+use crate::config::{self, Config, ConfigError, ProcessConfig};
 use crate::platform::{self, Platform};
 
 /// Output into the store: station-hours. Also the input of the refiner.
@@ -16,6 +19,8 @@ const LAST: &str = "store.last";
 const OBSERVATIONS: &str = "store.observations";
 /// The input that reads the newest values of the sources of other processes.
 const SOURCES_OF: &str = "last";
+/// So far schedules are looked at for pauses: a week, and a day more.
+const PLANNED: SignedDuration = SignedDuration::from_hours(8 * 24);
 /// The filter that makes observations of station-hours.
 const REFINE: &str = "refine";
 
@@ -103,8 +108,82 @@ pub(crate) fn build(
     ))
 }
 
+/// Why a process has nothing to do, whatever its schedule says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest<'a> {
+    /// It has no output but this one, which lacks settings.
+    Output(&'a str),
+    /// Nobody named a source.
+    Source,
+    /// It verifies backups, and nobody said where they are.
+    Backup,
+}
+
+impl fmt::Display for Rest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Output(output) => write!(f, "rests: `{output}` is not configured"),
+            Self::Source => f.write_str("rests: no source yet"),
+            Self::Backup => f.write_str("rests: no place of backups yet"),
+        }
+    }
+}
+
+/// Why a process rests; `None` of one that works.
+pub(crate) fn rests<'a>(
+    config: &Config,
+    name: &str,
+    process: &'a ProcessConfig,
+) -> anyhow::Result<Option<Rest<'a>>> {
+    if let Some(output) = waits_for(name, process)? {
+        return Ok(Some(Rest::Output(output)));
+    }
+    let of_others = |name: &String| config.process.get(name).and_then(source_names);
+    let sources = if process.input == SOURCES_OF {
+        let others = process.sources_of.iter().filter_map(of_others);
+        Some(others.flatten().collect())
+    } else {
+        source_names(process)
+    };
+    if sources.is_some_and(|names| names.is_empty()) {
+        return Ok(Some(Rest::Source));
+    }
+    let rests = crate::backup::lacks_place(config, process)?;
+    Ok(rests.then_some(Rest::Backup))
+}
+
+/// The names of the sources of a process; `None` when its input has none of its own.
+pub(crate) fn source_names(process: &ProcessConfig) -> Option<Vec<&str>> {
+    if !has_sources(&process.input) {
+        return None;
+    }
+    let names = process.source.iter().filter_map(|it| it.get("name"));
+    Some(names.filter_map(toml::Value::as_str).collect())
+}
+
+/// What the services tell of processes.
+///
+/// What is wrong with a process is told by what runs it, so it is left out here.
+pub(crate) fn planned(config: &Config, now: Timestamp) -> Planned {
+    let mut planned = Planned::default();
+    for (name, process) in &config.process {
+        if let Some(sources) = source_names(process) {
+            let sources = sources.into_iter().map(str::to_owned).collect();
+            planned.sources.insert(name.clone(), sources);
+        }
+        let Ok(Some(schedule)) = process.schedule() else {
+            continue;
+        };
+        let pause = schedule.longest_pause(now, PLANNED);
+        if let (Some(pause), Ok(None)) = (pause, rests(config, name, process)) {
+            planned.schedules.insert(name.clone(), pause);
+        }
+    }
+    planned
+}
+
 /// Whether an input of this name reads the `source`s of its process.
-pub(crate) fn has_sources(input: &str) -> bool {
+fn has_sources(input: &str) -> bool {
     let registry = registry();
     registry
         .inputs

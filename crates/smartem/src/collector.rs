@@ -299,9 +299,13 @@ async fn start_mqtt(
 impl Mqtt {
     fn metrics(&self) -> MetricSource {
         let counts = self.counts.clone();
+        let connection = match &self.from {
+            From::Broker(_) => None,
+            From::Subscription(subscription) => Some(subscription.connection()),
+        };
         Arc::new(move || {
             let now = counts();
-            vec![
+            let mut told = vec![
                 Metric::counter(
                     "smartem_mqtt_points_total",
                     "Points that came as messages of MQTT and were written.",
@@ -312,7 +316,15 @@ impl Mqtt {
                     "Messages of MQTT that were quarantined.",
                     now.refused as f64,
                 ),
-            ]
+            ];
+            told.extend(connection.as_ref().map(|is_connected| {
+                Metric::gauge(
+                    "smartem_mqtt_connected",
+                    "Whether it is connected and subscribed to the other broker.",
+                    if is_connected() { 1.0 } else { 0.0 },
+                )
+            }));
+            told
         })
     }
 

@@ -33,7 +33,7 @@ input = "last"
 sources_of = ["harvester-whale", "harvester-influxdb"]
 output = ["store.last"]
 schedule = "*/3 * * * *"
-budget = "170s"
+budget = "150s"
 "#,
         },
     ),

@@ -345,6 +345,7 @@ impl Platform {
             viewer: settings,
             commit: version::COMMIT.map(ToOwned::to_owned),
             stale_after,
+            planned: Some(Arc::new(chains::planned(&self.config, clock()))),
             clock,
             readiness: Readiness::default(),
             limits: Limits::default(),

@@ -8,6 +8,7 @@ use axum::routing::get;
 use serde::Serialize;
 use smartem_http::{Link, Metric, MetricSource, Params, Problem, ProblemBody, ServicePart};
 use smartem_store::Points;
+use tracing::warn;
 use utoipa::{OpenApi, ToSchema};
 
 /// Series in one answer, when nothing is said, and at most.
@@ -40,7 +41,14 @@ pub fn metrics(points: Points) -> MetricSource {
     Arc::new(move || {
         let numbers = points.numbers();
         let trouble = if points.trouble().is_some() { 0.0 } else { 1.0 };
-        vec![
+        let log = points.log_bytes().map(|bytes| {
+            Metric::gauge(
+                "smartem_points_log_bytes",
+                "Bytes of the append log on disk, with segments set aside as damaged.",
+                bytes as f64,
+            )
+        });
+        let mut told = vec![
             Metric::gauge(
                 "smartem_points_up",
                 "Whether points can be written.",
@@ -71,7 +79,12 @@ pub fn metrics(points: Points) -> MetricSource {
                 "Series of points that are of no station.",
                 numbers.unmapped_series as f64,
             ),
-        ]
+        ];
+        match log {
+            Ok(log) => told.push(log),
+            Err(error) => warn!(%error, "the size of the append log cannot be read"),
+        }
+        told
     })
 }
 

@@ -1,1 +1,3 @@
-//! The manifests of `deploy/`.
+//! The manifests held against the rules, and the rules against broken manifests.
+
+mod overlays;

@@ -161,6 +161,16 @@ impl Subscription {
         self.shared.connected.load(Ordering::Relaxed)
     }
 
+    /// [`Subscription::is_connected`] for somebody who does not have it; not connected once it has ended.
+    pub fn connection(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        // Held, it would keep the way to the receiver open.
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            let shared = shared.upgrade();
+            shared.is_some_and(|it| it.connected.load(Ordering::Relaxed))
+        }
+    }
+
     /// How many messages it has received.
     pub fn received(&self) -> u64 {
         self.shared.received.load(Ordering::Relaxed)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
 use rust_embed::{Embed, EmbeddedFile};
 use smartem_http::{ETag, Kind, Link, Problem, ServicePart, shorten};
@@ -17,6 +17,9 @@ use crate::answer::text_hash;
 #[folder = "$CARGO_MANIFEST_DIR/../../web/dist"]
 #[allow_missing = true]
 pub(crate) struct Dist;
+
+/// Viewers of the original platform, whose work this one does; links to them are in reports and bookmarks.
+const FORMER: [&str; 4] = ["heron", "smartapp", "waalkade", "home"];
 
 const NOT_BUILT: &str = include_str!("not_built.html");
 const NOT_FOUND: &str = include_str!("not_found.html");
@@ -73,6 +76,9 @@ fn file_or_nothing<Files: Embed>(request: &Request) -> Response {
         Files::get(path.trim_start_matches('/'))
     };
     let Some(found) = found else {
+        if is_former(path) {
+            return Redirect::permanent("/").into_response();
+        }
         return nothing(path, is_api, request.headers());
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -83,6 +89,12 @@ fn file_or_nothing<Files: Embed>(request: &Request) -> Response {
         return response;
     }
     file(path.trim_start_matches('/'), found, request.headers())
+}
+
+/// Whether a viewer of the original platform was there, or a page of it.
+fn is_former(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next();
+    first.is_some_and(|first| FORMER.contains(&first))
 }
 
 fn file(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {

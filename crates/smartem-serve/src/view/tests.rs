@@ -131,3 +131,14 @@ async fn without_a_viewer_the_page_says_how_to_build_it() {
     let (status, ..) = ask(router, "GET", "/", &[("if-none-match", tag)]).await;
     assert_eq!(status, StatusCode::NOT_MODIFIED);
 }
+
+#[tokio::test]
+async fn who_looks_for_a_viewer_of_the_original_finds_this_one() {
+    for path in ["/heron", "/heron/", "/smartapp/index.html", "/waalkade/"] {
+        let (status, headers, _) = ask(built(), "GET", path, &[]).await;
+        assert_eq!(status, StatusCode::PERMANENT_REDIRECT, "{path}");
+        assert_eq!(headers["location"], "/", "{path}");
+    }
+    let (status, _, _) = ask(built(), "GET", "/herons", &[]).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}

@@ -1,12 +1,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use smartem_model::QuarantineReason;
+use smartem_serve::Planned;
 use smartem_store::{Intake, Quarantined, RunCount, RunResult};
 
-use crate::support::{World, at};
+use crate::support::{World, ask, at};
 
 /// A world in which something of everything happened.
 async fn busy() -> World {
@@ -74,7 +77,10 @@ async fn the_numbers_are_those_of_the_store() {
     );
     let samples = parse(answer.text());
     for (sample, value) in [
-        ("smartem_build_info{version=\"0.1.0\"}", 1.0),
+        (
+            "smartem_build_info{version=\"0.1.0\",commit=\"unknown\"}",
+            1.0,
+        ),
         ("smartem_store_up", 1.0),
         ("smartem_stations", 3.0),
         ("smartem_observations", 6.0),
@@ -101,6 +107,10 @@ async fn the_numbers_are_those_of_the_store() {
             2.5,
         ),
         ("smartem_etl_last_run_exit_code{process=\"refiner\"}", 0.0),
+        (
+            "smartem_etl_last_success_timestamp_seconds{process=\"refiner\"}",
+            1_794_747_602.5,
+        ),
         (
             "smartem_etl_records_read_total{process=\"refiner\",label=\"\"}",
             3.0,
@@ -131,6 +141,7 @@ async fn the_numbers_are_those_of_the_store() {
         );
     }
     assert!(!samples.contains_key("smartem_etl_last_run_exit_code{process=\"last\"}"));
+    assert!(!samples.contains_key("smartem_etl_last_success_timestamp_seconds{process=\"last\"}"));
     assert!(samples.contains_key("smartem_etl_last_run_timestamp_seconds{process=\"last\"}"));
 }
 
@@ -208,6 +219,129 @@ fn check_labels(mut rest: &str) {
             assert_eq!(rest, "");
         }
     }
+}
+
+#[tokio::test]
+async fn a_station_is_stale_when_its_newest_value_is_too_old() {
+    let world = World::filled().await;
+    // Never had a value, and never will.
+    world.receive("3003", 1).await;
+    // The newest value of 1001 ends at 13:00, that of the other at 13:10; two hours are allowed.
+    for (now, stale) in [
+        ("2026-11-15T13:10:30Z", [1.0, 0.0]),
+        ("2026-11-15T15:00:00Z", [1.0, 0.0]),
+        ("2026-11-15T15:01:00Z", [2.0, 0.0]),
+        ("2026-11-15T15:10:00Z", [2.0, 0.0]),
+        ("2026-11-15T15:11:00Z", [2.0, 1.0]),
+    ] {
+        world.set_clock(now);
+        let samples = parse(world.get("/metrics").await.text());
+        let of = |family: &str| {
+            ["whale", "push"].map(|it| samples[&format!("{family}{{network=\"{it}\"}}")])
+        };
+        assert_eq!(of("smartem_stations_stale"), stale, "{now}");
+        assert_eq!(of("smartem_stations_by_network"), [2.0, 1.0], "{now}");
+    }
+}
+
+#[tokio::test]
+async fn stations_are_looked_at_once_a_minute() {
+    let world = World::filled().await;
+    let stations = async || {
+        let samples = parse(world.get("/metrics").await.text());
+        samples["smartem_stations_by_network{network=\"whale\"}"]
+    };
+    assert_eq!(stations().await, 1.0);
+    world.receive("3003", 1).await;
+    world.set_clock("2026-11-15T13:10:59Z");
+    assert_eq!(stations().await, 1.0);
+    world.set_clock("2026-11-15T13:11:00Z");
+    assert_eq!(stations().await, 2.0);
+}
+
+#[tokio::test]
+async fn what_is_planned_is_told_where_it_is_known() {
+    let world = World::filled().await;
+    let text = world.get("/metrics").await.text().to_owned();
+    assert!(!text.contains("smartem_etl_schedule_interval_seconds"));
+    assert!(!text.contains("smartem_etl_source"));
+    let sources = [
+        ("harvester-whale", vec!["intemo", "city"]),
+        ("harvester-csv", vec![]),
+    ];
+    let sources = sources.map(|(process, sources)| {
+        let sources = sources.into_iter().map(str::to_owned);
+        (process.to_owned(), sources.collect())
+    });
+    let planned = Planned {
+        schedules: [("refiner".to_owned(), Duration::from_secs(300))].into(),
+        sources: sources.into(),
+    };
+    let mut state = world.state.clone();
+    state.planned = Some(Arc::new(planned));
+    let answer = ask(&smartem_serve::router(state), "GET", "/metrics", &[]).await;
+    let samples = parse(answer.text());
+    for (sample, value) in [
+        (
+            "smartem_etl_schedule_interval_seconds{process=\"refiner\"}",
+            300.0,
+        ),
+        ("smartem_etl_sources{process=\"harvester-whale\"}", 2.0),
+        ("smartem_etl_sources{process=\"harvester-csv\"}", 0.0),
+        (
+            "smartem_etl_source_info{process=\"harvester-whale\",source=\"intemo\"}",
+            1.0,
+        ),
+        (
+            "smartem_etl_source_info{process=\"harvester-whale\",source=\"city\"}",
+            1.0,
+        ),
+    ] {
+        assert_eq!(samples.get(sample), Some(&value), "{sample}");
+    }
+}
+
+/// The one sample of a family without labels.
+fn number(samples: &BTreeMap<String, f64>, name: &str) -> f64 {
+    *samples.get(name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+#[tokio::test]
+async fn the_program_and_its_disk_are_told() {
+    let world = World::filled().await;
+    let told = async || parse(world.get("/metrics").await.text());
+    let before = told().await;
+    let size = number(&before, "smartem_disk_size_bytes{place=\"data\"}");
+    let free = number(&before, "smartem_disk_free_bytes{place=\"data\"}");
+    assert!(0.0 < free && free <= size, "{free} of {size}");
+    assert!(number(&before, "process_resident_memory_bytes") > 1e6);
+    assert!(number(&before, "smartem_store_read_seconds") > 0.0);
+    let open = number(&before, "process_open_fds");
+    assert!(open <= number(&before, "process_max_fds"));
+    // Many more than other tests open and close meanwhile.
+    let files: Vec<_> = (0..200)
+        .map(|_| std::fs::File::open("/dev/null").unwrap())
+        .collect();
+    let spent = number(&before, "process_cpu_seconds_total");
+    let since = std::time::Instant::now();
+    while since.elapsed() < Duration::from_millis(50) {
+        std::hint::spin_loop();
+    }
+    let after = told().await;
+    assert!(number(&after, "process_open_fds") > open + 50.0);
+    assert!(number(&after, "process_cpu_seconds_total") > spent + 0.01);
+    drop(files);
+    // An embedded store has no connections.
+    assert!(!after.keys().any(|it| it.contains("store_pool")));
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_has_no_disk() {
+    let world = World::filled().await;
+    std::fs::remove_dir_all(world.store.dir()).unwrap();
+    let samples = parse(world.get("/metrics").await.text());
+    assert!(!samples.keys().any(|it| it.contains("smartem_disk")));
+    assert!(samples.contains_key("process_open_fds"));
 }
 
 #[tokio::test]

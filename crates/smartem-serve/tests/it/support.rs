@@ -82,6 +82,7 @@ impl World {
             },
             readiness: Readiness::default(),
             limits: Limits::default(),
+            planned: None,
             metrics: Vec::new(),
             has_internal: false,
         };

@@ -14,7 +14,7 @@ use super::buffer::Buffer;
 use super::catalogue::{Catalogue, Definition, SeriesNo};
 use super::entry::EntryWriter;
 use super::flush::{self, Frozen};
-use super::log::Log;
+use super::log::{self, Log};
 use super::lookup::find_station;
 use super::mapping::{KnownStation, Mapping};
 use super::newest::NewestValues;
@@ -326,6 +326,10 @@ impl Engine {
             });
         }
         (found, last)
+    }
+
+    pub(crate) fn log_bytes(&self) -> std::io::Result<u64> {
+        log::bytes(&self.backend.dir().join(FOLDER))
     }
 
     pub(crate) fn numbers(&self) -> PointsNumbers {

@@ -372,6 +372,19 @@ pub(crate) fn segments(folder: &Path) -> std::io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
+/// Bytes of all files of the log. A segment that goes meanwhile has none.
+pub(crate) fn bytes(folder: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        match entry?.metadata() {
+            Ok(file) => bytes += file.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
 fn remove_before(folder: &Path, needed: u64) {
     let Ok(numbers) = segments(folder) else {
         return;

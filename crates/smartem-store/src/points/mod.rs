@@ -228,6 +228,11 @@ impl Points {
         self.engine.fresh_snapshots(since)
     }
 
+    /// Bytes of the files of the append log, with segments set aside as damaged. Reads a folder.
+    pub fn log_bytes(&self) -> std::io::Result<u64> {
+        self.engine.log_bytes()
+    }
+
     /// Numbers for an operator.
     pub fn numbers(&self) -> PointsNumbers {
         self.engine.numbers()

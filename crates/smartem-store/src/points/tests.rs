@@ -17,6 +17,7 @@ on_both!(
     what_is_read_is_what_was_written_whatever_happens_in_between,
     points_of_a_station_make_its_hours_and_nothing_else_does,
     newest_values_are_told_once_and_at_once,
+    the_bytes_of_the_log_are_those_of_its_files,
     a_log_cut_short_gives_all_whole_entries,
     a_second_process_is_refused_and_a_new_mapping_takes_old_points,
     damage_within_the_log_loses_only_what_it_hit_and_is_kept_for_a_person,
@@ -310,6 +311,24 @@ async fn newest_values_are_told_once_and_at_once(place: Place) {
     assert_eq!(json["device_id"], "7");
     assert_eq!(json["data"]["timeseries"][0]["no2"], 20.5);
     assert!(points.fresh_snapshots(since).unwrap().is_empty());
+}
+
+async fn the_bytes_of_the_log_are_those_of_its_files(place: Place) {
+    let (_store, points) = place.open().await;
+    let empty = points.log_bytes().unwrap();
+    points.write("db", one(START, "7", 1.0)).await.unwrap();
+    let folder = place.dir.path().join("points");
+    let length = |path| std::fs::metadata(path).unwrap().len();
+    let of_files = || -> u64 {
+        let files = std::fs::read_dir(&folder).unwrap();
+        files.map(|it| length(it.unwrap().path())).sum()
+    };
+    let written = points.log_bytes().unwrap();
+    assert!(written >= empty + 20, "{empty} bytes, then {written}");
+    assert_eq!(written, of_files());
+    // What a person should look at takes room too.
+    std::fs::write(folder.join("0000000000000001.log.damaged"), [0; 1000]).unwrap();
+    assert_eq!(points.log_bytes().unwrap(), written + 1000);
 }
 
 async fn a_log_cut_short_gives_all_whole_entries(place: Place) {

@@ -53,7 +53,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
 
-use crate::{Access, StoreError};
+use crate::{Access, PoolNumbers, StoreError};
 pub use facts::ServerFacts;
 use fault::Fault;
 use settings::Address;
@@ -190,6 +190,16 @@ impl Postgres {
     /// For messages: where the database is.
     pub(crate) fn place(&self) -> &Path {
         &self.place
+    }
+
+    pub(crate) fn pool_numbers(&self) -> PoolNumbers {
+        let status = self.pool.status();
+        PoolNumbers {
+            max: status.max_size as u64,
+            idle: status.available as u64,
+            busy: status.size.saturating_sub(status.available) as u64,
+            waiting: status.waiting as u64,
+        }
     }
 
     async fn client(&self) -> Result<Client, Fault> {

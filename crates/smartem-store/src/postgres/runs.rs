@@ -20,8 +20,11 @@ use crate::{
 /// Runs kept of each process; a process of every five minutes goes back two days.
 const KEPT: i64 = 500;
 
+/// The newest success stays, however many failures came after it: it tells for how long they go on.
 const FORGET: &str = "DELETE FROM smartem.run WHERE process = $1 AND id <=
-    (SELECT id FROM smartem.run WHERE process = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)";
+    (SELECT id FROM smartem.run WHERE process = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)
+    AND id <> coalesce((SELECT id FROM smartem.run WHERE process = $1 AND exit_code = 0
+        ORDER BY id DESC LIMIT 1), 0)";
 
 const NEW_ID: &str = "SELECT nextval(pg_get_serial_sequence('smartem.run', 'id'))";
 
@@ -46,6 +49,9 @@ const COUNTED: &str = "SELECT process, max(finished_at) FROM smartem.run
     WHERE exit_code = 0 AND CASE WHEN json_typeof(summary -> $1) = 'number'
         THEN (summary ->> $1)::numeric > 0 ELSE false END
     GROUP BY process ORDER BY process COLLATE \"C\"";
+
+const SUCCEEDED: &str = "SELECT process, max(finished_at) FROM smartem.run
+    WHERE exit_code = 0 GROUP BY process ORDER BY process COLLATE \"C\"";
 
 const COUNTERS: &str = "SELECT process, name, label, value FROM smartem.counter
     ORDER BY process COLLATE \"C\", name COLLATE \"C\", label COLLATE \"C\"";
@@ -138,6 +144,17 @@ impl Postgres {
             let rows = transaction
                 .query_typed(COUNTED, params![counter => TEXT])
                 .await?;
+            rows.iter()
+                .map(|row| Ok((row.try_get(0)?, row.try_get::<_, At>(1)?.to_time()?)))
+                .collect()
+        })
+    }
+
+    pub(crate) async fn last_successes(
+        self: &Arc<Self>,
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        attempt!(self, "reading the latest runs", Kind::Read, |transaction| {
+            let rows = transaction.query_typed(SUCCEEDED, params![]).await?;
             rows.iter()
                 .map(|row| Ok((row.try_get(0)?, row.try_get::<_, At>(1)?.to_time()?)))
                 .collect()

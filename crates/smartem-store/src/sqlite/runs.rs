@@ -25,8 +25,12 @@ impl Sqlite {
     ) -> Result<RunId, StoreError> {
         self.write("noting the start of a run", move |transaction| {
             transaction.execute(
+                // The newest success stays, however many failures came after it: it tells for how
+                // long they go on.
                 "DELETE FROM run WHERE process = ?1 AND id <=
-                    (SELECT id FROM run WHERE process = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                    (SELECT id FROM run WHERE process = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)
+                 AND id <> coalesce((SELECT id FROM run WHERE process = ?1 AND exit_code = 0
+                    ORDER BY id DESC LIMIT 1), 0)",
                 (&process, KEPT - 1),
             )?;
             transaction.execute(
@@ -60,6 +64,24 @@ impl Sqlite {
                  WHERE exit_code = 0 AND json_extract(summary, ?1) > 0 GROUP BY process",
             )?;
             let mut rows = statement.query([path])?;
+            let mut runs = Vec::new();
+            while let Some(row) = rows.next()? {
+                runs.push((row.get(0)?, time(row.get(1)?)?));
+            }
+            Ok(runs)
+        })
+        .await
+    }
+
+    pub(crate) async fn last_successes(
+        self: &Arc<Self>,
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        self.read("reading the latest runs", |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT process, max(finished_at) FROM run
+                 WHERE exit_code = 0 GROUP BY process ORDER BY process",
+            )?;
+            let mut rows = statement.query([])?;
             let mut runs = Vec::new();
             while let Some(row) = rows.next()? {
                 runs.push((row.get(0)?, time(row.get(1)?)?));

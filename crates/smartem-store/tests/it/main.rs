@@ -98,6 +98,7 @@ suite! {
         }
         operating {
             runs_and_counters_are_told,
+            the_newest_success_is_told_however_long_ago_it_was,
             the_backlog_counts,
             a_whole_store_has_no_problems,
             a_lock_is_held_by_one,

@@ -1,5 +1,6 @@
 //! What operators look at.
 
+use jiff::SignedDuration;
 use serde_json::json;
 use smartem_store::{CounterRow, RunCount, RunResult, Stage, Store};
 
@@ -36,6 +37,48 @@ pub(crate) async fn runs_and_counters_are_told(store: Store) {
         value: 7,
     };
     assert_eq!(store.counters().await.unwrap(), [expected]);
+}
+
+pub(crate) async fn the_newest_success_is_told_however_long_ago_it_was(store: Store) {
+    assert_eq!(store.last_successes().await.unwrap(), []);
+    let run = async |process: &str, exit_code, minute: i64| {
+        let ended = now() + SignedDuration::from_mins(minute);
+        let run = store.start_run(process, ended).await.unwrap();
+        let result = RunResult {
+            outcome: "ended".into(),
+            exit_code,
+            summary: json!({}),
+            counters: Vec::new(),
+            now: ended,
+        };
+        store.finish_run(run, result).await.unwrap();
+    };
+    for (process, exit_code, minute) in [
+        ("refiner", 0, 1),
+        ("refiner", 0, 2),
+        ("refiner", 75, 3),
+        ("last", 75, 1),
+        ("harvester-whale", 0, 4),
+    ] {
+        run(process, exit_code, minute).await;
+    }
+    // What runs, or was killed, has not succeeded.
+    store.start_run("refiner", now()).await.unwrap();
+    let at = |minute| now() + SignedDuration::from_mins(minute);
+    let expected = [
+        ("harvester-whale".to_owned(), at(4)),
+        ("refiner".to_owned(), at(2)),
+    ];
+    assert_eq!(store.last_successes().await.unwrap(), expected);
+    // More than are kept of a process.
+    for _ in 0..510 {
+        store.start_run("refiner", now()).await.unwrap();
+    }
+    assert_eq!(store.last_successes().await.unwrap(), expected);
+    run("refiner", 0, 5).await;
+    store.start_run("refiner", now()).await.unwrap();
+    let told = store.last_successes().await.unwrap();
+    assert_eq!(told[1], ("refiner".to_owned(), at(5)));
 }
 
 pub(crate) async fn the_backlog_counts(store: Store) {

@@ -70,6 +70,8 @@ async fn begin(
     let mut state = platform.serve_state(store, clock::system(), false)?;
     state.readiness = services.readiness();
     state.has_internal = services.has_internal();
+    // It runs no processes, and its configuration need not be that of the platform.
+    state.planned = None;
     state.metrics = std::mem::take(&mut collector.metrics);
     let parts = std::mem::take(&mut collector.parts);
     services.put(smartem_serve::collector_routers(state, parts));

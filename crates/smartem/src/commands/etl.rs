@@ -163,7 +163,7 @@ fn list(config: &Config) -> anyhow::Result<()> {
             chain(process),
             process.schedule.clone(),
             zone.to_owned(),
-            sources(name, process)?,
+            sources(config, name, process)?,
         ]);
     }
     print_table(
@@ -174,24 +174,16 @@ fn list(config: &Config) -> anyhow::Result<()> {
 }
 
 /// The names of the sources of a process, or what it waits for.
-fn sources(name: &str, process: &ProcessConfig) -> anyhow::Result<String> {
-    if let Some(output) = chains::waits_for(name, process)? {
-        return Ok(format!("rests: `{output}` is not configured"));
+fn sources(config: &Config, name: &str, process: &ProcessConfig) -> anyhow::Result<String> {
+    if let Some(rest) = chains::rests(config, name, process)? {
+        return Ok(rest.to_string());
     }
-    let reads = if process.input == "last" {
-        process.sources_of.clone()
-    } else if chains::has_sources(&process.input) {
-        let names = process.source.iter().filter_map(|it| it.get("name"));
-        names
-            .filter_map(toml::Value::as_str)
-            .map(str::to_owned)
-            .collect()
+    Ok(if process.input == "last" {
+        process.sources_of.join(", ")
+    } else if let Some(names) = chains::source_names(process) {
+        names.join(", ")
     } else {
-        vec!["the store".to_owned()]
-    };
-    Ok(match reads.as_slice() {
-        [] => "rests: no source yet".to_owned(),
-        reads => reads.join(", "),
+        "the store".to_owned()
     })
 }
 

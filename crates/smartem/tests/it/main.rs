@@ -13,6 +13,7 @@ mod import_stetl;
 mod influx_offline;
 mod kill;
 mod lifecycle;
+mod metrics;
 mod models;
 mod reference;
 mod replay;

@@ -10,7 +10,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE
         smartem_extracted, smartem_harvest_rivm, smartem_meta
     TO smartem_writer;
 REVOKE INSERT, UPDATE, DELETE ON smartem.schema_version, smartem.identity FROM smartem_writer;
-GRANT USAGE ON ALL SEQUENCES
+-- A backup of the store, which the writer makes, also reads how far the sequences are.
+GRANT USAGE, SELECT ON ALL SEQUENCES
     IN SCHEMA smartem, smartem_raw, smartem_refined, smartem_rt, smartem_calibrated,
         smartem_extracted, smartem_harvest_rivm, smartem_meta
     TO smartem_writer;

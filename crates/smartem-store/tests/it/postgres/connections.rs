@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use smartem_simulate::postgres::WITH_PASSWORD;
-use smartem_store::{Access, PostgresSettings, Store, StoreError};
+use smartem_store::{Access, PoolNumbers, PostgresSettings, Store, StoreError};
 
 use crate::servers::{Database, WRITER, server};
 use crate::support::{record, sample, take_in};
@@ -173,4 +173,68 @@ async fn sessions_that_the_server_ends_are_made_again() {
         assert_eq!(report.new, 1);
     }
     assert_eq!(store.check().await.unwrap().problems, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_pool_tells_what_it_has() {
+    let database = Database::migrated();
+    let mut settings = database.settings_of(WRITER);
+    settings.connections = 1;
+    let store = open(&settings).await.unwrap();
+    let quiet = PoolNumbers {
+        max: 1,
+        idle: 1,
+        busy: 0,
+        waiting: 0,
+    };
+    assert_eq!(store.pool(), Some(quiet));
+    // Somebody else has the table, so the first waits for it, and the others for its connection.
+    let name = database.name().to_owned();
+    let holder = std::thread::spawn(move || {
+        let sql = "BEGIN; LOCK TABLE smartem.token; SELECT pg_sleep(60)";
+        server().psql(&name, sql)
+    });
+    let holders = "FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted
+        AND relation = 'smartem.token'::regclass";
+    let is_held = || !database.lines(&format!("SELECT pid {holders}")).is_empty();
+    while !is_held() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let asked: Vec<_> = (0..3)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.tokens().await.unwrap().len() })
+        })
+        .collect();
+    let loaded = PoolNumbers {
+        idle: 0,
+        busy: 1,
+        waiting: 2,
+        ..quiet
+    };
+    let since = std::time::Instant::now();
+    while store.pool() != Some(loaded) {
+        assert!(
+            since.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            store.pool()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    database.lines(&format!("SELECT pg_terminate_backend(pid) {holders}"));
+    assert!(holder.join().unwrap().is_err());
+    for asked in asked {
+        assert_eq!(asked.await.unwrap(), 0);
+    }
+    assert_eq!(store.pool(), Some(quiet));
+}
+
+#[tokio::test]
+async fn an_embedded_store_has_no_pool() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = crate::support::now();
+    let store = Store::open(dir.path(), Access::Create { now })
+        .await
+        .unwrap();
+    assert_eq!(store.pool(), None);
 }

@@ -1,7 +1,9 @@
 //! Each role may do what it is for, and nothing else. All is tried, as that role.
 
+use std::ops::ControlFlow;
+
 use crate::servers::{Database, On, WRITER, World};
-use crate::support::{intake, record, refine_all, sample, take_in};
+use crate::support::{intake, now, record, refine_all, sample, take_in};
 
 const API: &str = "smartem_api";
 const READER: &str = "smartem_reader";
@@ -231,4 +233,14 @@ async fn services_and_readers_open_the_store_and_cannot_take_anything_in() {
         );
     }
     take_in(&world.store, vec![record("24", 0, &sample(1, 0.0))]).await;
+}
+
+#[tokio::test]
+async fn who_writes_makes_backups_too() {
+    let world = world().await;
+    let folder = tempfile::tempdir().unwrap();
+    let all = |_, _| ControlFlow::Continue(());
+    let writer = world.as_user(WRITER).await.unwrap();
+    let copied = writer.copy_to_dir(folder.path(), now(), all).await.unwrap();
+    assert!(copied.is_some_and(|it| it.tables.iter().any(|(_, rows)| *rows > 0)));
 }
