@@ -68,22 +68,16 @@ impl Pod {
         launch: Launch,
         place: Place,
     ) -> Result<Self, PodError> {
-        for container in &plan.init {
-            run_init(container)?;
+        let started = start_containers(&plan, &launch);
+        if started.is_err() {
+            for container in &plan.containers {
+                let _ = podman(&["rm", "--force", "--time", "0", &container.full_name]);
+            }
         }
-        let Some((first, others)) = plan.containers.split_first() else {
-            return Err(PodError::Render {
-                name: launch.pod.clone(),
-                problem: "it has no container".to_owned(),
-            });
+        started?;
+        let Some(first) = plan.containers.first() else {
+            return Err(no_container(&launch));
         };
-        run(first, &first.network)?;
-        for container in others {
-            run(
-                container,
-                &[format!("--network=container:{}", first.full_name)],
-            )?;
-        }
         let process = inspect(&first.full_name, "{{.State.Pid}}")?
             .parse()
             .unwrap_or(0);
@@ -352,6 +346,31 @@ impl End {
         let all: Vec<&str> = self.logs.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }
+}
+
+fn no_container(launch: &Launch) -> PodError {
+    PodError::Render {
+        name: launch.pod.clone(),
+        problem: "it has no container".to_owned(),
+    }
+}
+
+/// Runs the init containers to their end, and starts the others.
+fn start_containers(plan: &Plan, launch: &Launch) -> Result<(), PodError> {
+    for container in &plan.init {
+        run_init(container)?;
+    }
+    let Some((first, others)) = plan.containers.split_first() else {
+        return Err(no_container(launch));
+    };
+    run(first, &first.network)?;
+    for container in others {
+        run(
+            container,
+            &[format!("--network=container:{}", first.full_name)],
+        )?;
+    }
+    Ok(())
 }
 
 fn run_init(container: &PlannedContainer) -> Result<(), PodError> {
