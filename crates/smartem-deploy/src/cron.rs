@@ -59,10 +59,7 @@ pub fn starts(schedule: &str, minutes: i64) -> Vec<i64> {
 /// The shortest pause between two starts, in seconds; `None` when it starts less than twice in nine weeks.
 pub fn shortest_pause(schedule: &str) -> Option<i64> {
     let starts = starts(schedule, 9 * WEEK);
-    starts
-        .windows(2)
-        .map(|pair| (pair[1] - pair[0]) * 60)
-        .min()
+    starts.windows(2).map(|pair| (pair[1] - pair[0]) * 60).min()
 }
 
 #[cfg(test)]
@@ -71,10 +68,22 @@ mod tests {
 
     #[test]
     fn what_kubernetes_does_not_take_is_a_fault() {
-        for good in ["*/3 * * * *", "37 3 * * 0", "0 0 31 2 *", "12,25,37,49 * * * *"] {
+        for good in [
+            "*/3 * * * *",
+            "37 3 * * 0",
+            "0 0 31 2 *",
+            "12,25,37,49 * * * *",
+        ] {
             assert_eq!(fault(good), None, "{good}");
         }
-        for bad in ["not a cron", "* * * *", "0 * * * * *", "61 * * * *", "0 0 L * *", "TZ=UTC 0 0 * * *"] {
+        for bad in [
+            "not a cron",
+            "* * * *",
+            "0 * * * * *",
+            "61 * * * *",
+            "0 0 L * *",
+            "TZ=UTC 0 0 * * *",
+        ] {
             assert!(fault(bad).is_some(), "{bad}");
         }
     }

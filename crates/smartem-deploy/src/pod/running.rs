@@ -194,6 +194,19 @@ impl Pod {
             .unwrap_or_default()
     }
 
+    /// The user its first container runs as, and whether that can write to its root file system.
+    pub fn rights(&self) -> Option<(u32, bool)> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.process)).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        let user = line.split_whitespace().next()?.parse().ok()?;
+        let mounts = fs::read_to_string(format!("/proc/{}/mounts", self.process)).ok()?;
+        let root = mounts.lines().find_map(|line| {
+            let mut words = line.split(' ').skip(1);
+            (words.next()? == "/").then(|| words.nth(1))?
+        })?;
+        Some((user, !root.split(',').any(|option| option == "ro")))
+    }
+
     /// Most memory so far.
     pub fn memory(&self) -> Memory {
         Memory {

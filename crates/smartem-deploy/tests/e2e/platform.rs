@@ -404,3 +404,31 @@ pub(crate) fn memory_at_rest(platform: &mut Platform) -> Told {
     }
     format!("{} pods", platform.pods.len())
 }
+
+/// Commands that a person runs in a pod, and the pods that go on: all as the user without rights, with a root
+/// file system that nobody can write to. That of the jobs is shown by their other scenarios.
+pub(crate) fn commands(platform: &mut Platform) -> Told {
+    let commands: [&[&str]; 8] = [
+        &["store", "check"],
+        &["store", "migrate"],
+        &["token", "list"],
+        &["etl", "status"],
+        &["quarantine", "list"],
+        &["config", "check"],
+        &["device", "list"],
+        &["doctor", "--offline"],
+    ];
+    for words in commands {
+        let job = if words == ["store", "migrate"] {
+            "store-migrate"
+        } else {
+            "etl-refiner"
+        };
+        let end = platform.begin(job, Some(words)).wait(PATIENCE).unwrap();
+        assert_eq!(end.code, 0, "{words:?}: {}", end.logs);
+    }
+    for (name, pod) in &platform.pods {
+        assert_eq!(pod.rights(), Some((USER, false)), "{name}");
+    }
+    format!("{} commands, {} pods", commands.len(), platform.pods.len())
+}
