@@ -64,8 +64,9 @@ if [ -n "$program" ]; then
     image=$(name smartem)
     stage=$(mktemp -d)
     trap 'rm -rf "$stage"' EXIT
-    cp "$program" "$stage/smartem"
-    printf 'FROM %s\nCOPY smartem /smartem\nUSER 65532:65532\nWORKDIR /etc/smartem\nENTRYPOINT ["/smartem"]\n' "localhost/$cache" >"$stage/Dockerfile"
+    mkdir -p "$stage/root/etc/smartem"
+    cp "$program" "$stage/root/smartem"
+    printf 'FROM %s\nCOPY root/ /\nUSER 65532:65532\nWORKDIR /etc/smartem\nENTRYPOINT ["/smartem"]\n' "localhost/$cache" >"$stage/Dockerfile"
     podman build --quiet --pull=never --format oci --tag "$image" "$stage" >/dev/null
     echo "e2e-images: $image is $program on Debian, NOT the image that \`make image\` builds"
 fi

@@ -14,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # MB as a registry keeps it and a node pulls it (compressed), and as it lies on a disk.
-limit_pulled=25 limit_unpacked=48
+limit_pulled=20 limit_unpacked=40
 
 binary='' twice='' archive=''
 while [ $# -gt 0 ]; do
@@ -44,12 +44,12 @@ if [ -z "$binary" ]; then
     scripts/need.sh cargo cc
     [ -e web/dist/index.html ] || { echo "image: the viewer is not built; run \`make web\` first" >&2; exit 1; }
     target=$(rustc -vV | sed -n 's/^host: //p')
-    binary=target/$target/release/smartem
+    binary=target/$target/image/smartem
     sources=(Cargo.toml Cargo.lock crates config devices vocabulary models web/dist)
     if [ ! -x "$binary" ] || [ -n "$(find "${sources[@]}" -type f -newer "$binary" -print -quit)" ]; then
         SMARTEM_COMMIT=$commit \
-            RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$PWD=/smartem --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
-            cargo build --release --locked -p smartem --target "$target"
+            RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all --remap-path-prefix=$PWD=/smartem --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
+            cargo build --profile image --locked -p smartem --target "$target"
     fi
 fi
 # In an image without a loader, a program that wants one says only "no such file".

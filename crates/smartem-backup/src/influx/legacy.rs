@@ -10,6 +10,9 @@ const META_MAGIC: u64 = 0x5959_0101;
 /// Size of a block of a tar archive.
 const BLOCK: u64 = 512;
 
+/// The first block of an entry.
+type Header = [u8; 512];
+
 /// What is wrong with a file `meta.NN`: its beginning, or that it is not as long as it says.
 pub(super) fn fault_of_meta(path: &Path) -> io::Result<Option<String>> {
     let mut file = File::open(path)?;
@@ -40,7 +43,7 @@ pub(super) fn fault_of_shard(path: &Path) -> io::Result<Option<String>> {
     let mut at = 0_u64;
     while at.saturating_add(BLOCK) <= size {
         file.seek(SeekFrom::Start(at))?;
-        let mut header = [0_u8; BLOCK as usize];
+        let mut header: Header = [0; 512];
         file.read_exact(&mut header)?;
         if header.iter().all(|byte| *byte == 0) {
             return Ok(None);
@@ -55,7 +58,7 @@ pub(super) fn fault_of_shard(path: &Path) -> io::Result<Option<String>> {
 }
 
 /// The length of what comes behind a header of a tar archive; `None` for bytes that are none.
-fn length_of_entry(header: &[u8; BLOCK as usize]) -> Option<u64> {
+fn length_of_entry(header: &Header) -> Option<u64> {
     let octal = |range: std::ops::Range<usize>| {
         let text = std::str::from_utf8(&header[range]).ok()?;
         u64::from_str_radix(text.trim_matches(['\0', ' ']), 8).ok()

@@ -68,22 +68,16 @@ impl Pod {
         launch: Launch,
         place: Place,
     ) -> Result<Self, PodError> {
-        for container in &plan.init {
-            run_init(container)?;
+        let started = start_containers(&plan, &launch);
+        if started.is_err() {
+            for container in &plan.containers {
+                let _ = podman(&["rm", "--force", "--time", "0", &container.full_name]);
+            }
         }
-        let Some((first, others)) = plan.containers.split_first() else {
-            return Err(PodError::Render {
-                name: launch.pod.clone(),
-                problem: "it has no container".to_owned(),
-            });
+        started?;
+        let Some(first) = plan.containers.first() else {
+            return Err(no_container(&launch));
         };
-        run(first, &first.network)?;
-        for container in others {
-            run(
-                container,
-                &[format!("--network=container:{}", first.full_name)],
-            )?;
-        }
         let process = inspect(&first.full_name, "{{.State.Pid}}")?
             .parse()
             .unwrap_or(0);
@@ -198,6 +192,19 @@ impl Pod {
             .first()
             .map(|first| logs(&first.full_name))
             .unwrap_or_default()
+    }
+
+    /// The user its first container runs as, and whether that can write to its root file system.
+    pub fn rights(&self) -> Option<(u32, bool)> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.process)).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        let user = line.split_whitespace().next()?.parse().ok()?;
+        let mounts = fs::read_to_string(format!("/proc/{}/mounts", self.process)).ok()?;
+        let root = mounts.lines().find_map(|line| {
+            let mut words = line.split(' ').skip(1);
+            (words.next()? == "/").then(|| words.nth(1))?
+        })?;
+        Some((user, !root.split(',').any(|option| option == "ro")))
     }
 
     /// Most memory so far.
@@ -352,6 +359,31 @@ impl End {
         let all: Vec<&str> = self.logs.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }
+}
+
+fn no_container(launch: &Launch) -> PodError {
+    PodError::Render {
+        name: launch.pod.clone(),
+        problem: "it has no container".to_owned(),
+    }
+}
+
+/// Runs the init containers to their end, and starts the others.
+fn start_containers(plan: &Plan, launch: &Launch) -> Result<(), PodError> {
+    for container in &plan.init {
+        run_init(container)?;
+    }
+    let Some((first, others)) = plan.containers.split_first() else {
+        return Err(no_container(launch));
+    };
+    run(first, &first.network)?;
+    for container in others {
+        run(
+            container,
+            &[format!("--network=container:{}", first.full_name)],
+        )?;
+    }
+    Ok(())
 }
 
 fn run_init(container: &PlannedContainer) -> Result<(), PodError> {

@@ -22,11 +22,12 @@ use platform::Platform;
 type Told = String;
 
 /// In this order, since later ones use what earlier ones left.
-const SCENARIOS: [(&str, fn(&mut Platform) -> Told); 13] = [
+const SCENARIOS: [(&str, fn(&mut Platform) -> Told); 14] = [
     ("first-start", platform::first_start),
     ("jobs-once", jobs::once),
     ("jobs-together", jobs::together),
     ("jobs-killed", jobs::killed),
+    ("commands", platform::commands),
     ("rolling-serve", updates::rolling_serve),
     ("rolling-collect", updates::rolling_collect),
     ("sigterm", updates::sigterm),

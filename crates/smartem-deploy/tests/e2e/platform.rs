@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use smartem_deploy::pod::{self, End, Launch, Node, Objects, Pod, Workload};
@@ -212,11 +212,13 @@ impl Platform {
         name: &str,
     ) -> Duration {
         let launch = self.launch(namespace, object, name);
+        let begin = Instant::now();
         let pod = self
             .node
             .workload(&self.objects, workload, object, &launch)
             .unwrap();
-        let took = pod.wait_ready(PATIENCE).unwrap();
+        pod.wait_ready(PATIENCE).unwrap();
+        let took = begin.elapsed();
         self.pods.insert(format!("{namespace}/{name}"), pod);
         took
     }
@@ -359,7 +361,7 @@ pub(crate) fn first_start(platform: &mut Platform) -> Told {
         let shown = platform.influx(space, "SHOW DATABASES");
         assert!(shown.lines().any(|line| line == database), "{shown}");
         let users = platform.influx(space, "SHOW USERS");
-        for wanted in ["admin\ttrue", "writer\tfalse", "reader\tfalse"] {
+        for wanted in ["admin  true", "writer false", "reader false"] {
             assert!(users.contains(wanted), "{users}");
         }
     }
@@ -401,4 +403,32 @@ pub(crate) fn memory_at_rest(platform: &mut Platform) -> Told {
         assert!(pod.running(), "{name} has ended: {}", pod.logs());
     }
     format!("{} pods", platform.pods.len())
+}
+
+/// Commands that a person runs in a pod, and the pods that go on: all as the user without rights, with a root
+/// file system that nobody can write to. That of the jobs is shown by their other scenarios.
+pub(crate) fn commands(platform: &mut Platform) -> Told {
+    let commands: [&[&str]; 8] = [
+        &["store", "check"],
+        &["store", "migrate"],
+        &["token", "list"],
+        &["etl", "status"],
+        &["quarantine", "list"],
+        &["config", "check"],
+        &["device", "list"],
+        &["doctor", "--offline"],
+    ];
+    for words in commands {
+        let job = if words == ["store", "migrate"] {
+            "store-migrate"
+        } else {
+            "etl-refiner"
+        };
+        let end = platform.begin(job, Some(words)).wait(PATIENCE).unwrap();
+        assert_eq!(end.code, 0, "{words:?}: {}", end.logs);
+    }
+    for (name, pod) in &platform.pods {
+        assert_eq!(pod.rights(), Some((USER, false)), "{name}");
+    }
+    format!("{} commands, {} pods", commands.len(), platform.pods.len())
 }

@@ -15,7 +15,8 @@ pub(crate) fn root() -> PathBuf {
 /// What an overlay gives, as it is committed.
 pub(crate) fn render(overlay: &str) -> Render {
     let place = root().join(format!("deploy/kubernetes/rendered/{overlay}.yaml"));
-    let text = std::fs::read_to_string(&place).unwrap_or_else(|error| panic!("{}: {error}", place.display()));
+    let text = std::fs::read_to_string(&place)
+        .unwrap_or_else(|error| panic!("{}: {error}", place.display()));
     Render::read(overlay, &text).unwrap()
 }
 
@@ -33,8 +34,15 @@ fn every_overlay_keeps_every_rule() {
             let started = std::time::Instant::now();
             let found = check(&render(overlay), &tables);
             eprintln!("{overlay}: {:?}", started.elapsed());
-            found.into_iter().map(move |finding| format!("[{overlay}] {finding}"))
+            found
+                .into_iter()
+                .map(move |finding| format!("[{overlay}] {finding}"))
         })
         .collect();
-    assert!(findings.is_empty(), "{} findings\n{}", findings.len(), findings.join("\n"));
+    assert!(
+        findings.is_empty(),
+        "{} findings\n{}",
+        findings.len(),
+        findings.join("\n")
+    );
 }

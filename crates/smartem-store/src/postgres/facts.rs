@@ -13,6 +13,10 @@ use crate::StoreError;
 
 /// What a PostgreSQL server says of itself and of the role that asks.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an answer of its own"
+)]
 pub struct ServerFacts {
     /// Its version, as it is written.
     pub version: String,

@@ -15,13 +15,12 @@ fn fill(influxd: &Influxd) {
         .execute("CREATE USER reader WITH PASSWORD 'x'")
         .unwrap();
     influxd.execute("GRANT READ ON air TO reader").unwrap();
-    let lines: String = (0..3000_i64)
-        .map(|n| {
-            let time = 1_700_000_000 + n * 600;
-            format!("no2,station=s{} value={n}.5 {time}000000000\n", n % 5)
-        })
-        .collect();
-    assert_eq!(influxd.write("air", &lines).unwrap().status, 204);
+    let line = |n: i64| {
+        let time = 1_700_000_000 + n * 600;
+        format!("no2,station=s{} value={n}.5 {time}000000000\n", n % 5)
+    };
+    let lines: Vec<String> = (0..3000).map(line).collect();
+    assert_eq!(influxd.write("air", &lines.concat()).unwrap().status, 204);
     assert_eq!(influxd.write("air", "single v=1 1\n").unwrap().status, 204);
 }
 
@@ -97,15 +96,16 @@ impl Stopped {
         (output.status.code().unwrap(), text(&output.stderr))
     }
 
-    fn restore(&self, next: &str) {
-        let done = Command::new("sh").args(["-c", next]).output().unwrap();
-        assert!(done.status.success(), "{next}: {}", text(&done.stderr));
-    }
-
     fn is_restored(&self) {
         let influxd = Influxd::start_in(&self.into).unwrap();
         assert_eq!(seen(&influxd), self.seen);
     }
+}
+
+/// Runs the command that the guard named.
+fn restore(next: &str) {
+    let done = Command::new("sh").args(["-c", next]).output().unwrap();
+    assert!(done.status.success(), "{next}: {}", text(&done.stderr));
 }
 
 /// Names below a folder, two deep.
@@ -143,7 +143,7 @@ fn a_destroyed_server_is_restored_offline_from_files_of_the_original_platform() 
     // Once more before anything was restored: the same.
     assert_eq!(server.prepare(&[]).1, next);
     assert_eq!(asides(&server.into), aside);
-    server.restore(&next);
+    restore(&next);
     // Once more after it: nothing is put aside unasked.
     let (code, told) = server.refused(&[]);
     assert!(code == 1 && told.contains("--again"), "{code} {told}");
@@ -151,10 +151,10 @@ fn a_destroyed_server_is_restored_offline_from_files_of_the_original_platform() 
     // The server ran since: another restore is one of its own.
     let (_, next) = server.prepare(&[]);
     assert_eq!(asides(&server.into).len(), 2);
-    server.restore(&next);
+    restore(&next);
     server.prepare(&["--again"]);
     assert_eq!(asides(&server.into).len(), 3);
-    server.restore(&next);
+    restore(&next);
     server.is_restored();
 }
 
@@ -215,7 +215,7 @@ fn nothing_is_touched_unless_all_is_right() {
     drop(listener);
     let (said, next) = server.prepare(&[]);
     assert!(said.contains("they are what was backed up"), "{said}");
-    server.restore(&next);
+    restore(&next);
     server.is_restored();
 }
 
@@ -265,10 +265,10 @@ fn files_are_fetched_first_and_whatever_was_cut_short_is_finished() {
     std::fs::write(&marker, done.replace("\"done\": true", "\"done\": false")).unwrap();
     std::fs::rename(aside.join("data"), server.into.join("data")).unwrap();
     let (_, next) = server.prepare(&from);
-    assert_eq!(asides(&server.into), [aside.clone()]);
+    assert_eq!(asides(&server.into), std::slice::from_ref(&aside));
     assert!(aside.join("data").is_dir() && !server.into.join("data").exists());
     assert_eq!(std::fs::read_to_string(&marker).unwrap(), done);
-    server.restore(&next);
+    restore(&next);
     server.is_restored();
 
     // What is there is not overwritten by another backup.

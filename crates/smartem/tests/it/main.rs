@@ -15,6 +15,7 @@ mod kill;
 mod lifecycle;
 mod metrics;
 mod models;
+mod monitoring;
 mod reference;
 mod replay;
 mod rooms;

@@ -197,14 +197,14 @@ mod tests {
                 .map(|it| it.level)
                 .collect::<Vec<_>>()
         };
-        use Level::{Ok, Warn};
-        assert_eq!(levels(&[]), [Warn]);
-        assert_eq!(levels(&[("2026-11-28T02:17:00Z", false)]), [Ok, Warn]);
+        let (ok, warn) = (Level::Ok, Level::Warn);
+        assert_eq!(levels(&[]), [warn]);
+        assert_eq!(levels(&[("2026-11-28T02:17:00Z", false)]), [ok, warn]);
         let both = [
             ("2026-11-23T02:17:00Z", true),
             ("2026-11-28T02:17:00Z", false),
         ];
-        assert_eq!(levels(&both), [Ok, Ok]);
-        assert_eq!(levels(&[("2026-11-01T02:17:00Z", true)]), [Warn, Warn]);
+        assert_eq!(levels(&both), [ok, ok]);
+        assert_eq!(levels(&[("2026-11-01T02:17:00Z", true)]), [warn, warn]);
     }
 }

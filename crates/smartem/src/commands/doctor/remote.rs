@@ -76,7 +76,7 @@ pub(super) async fn check(config: &Config, clocks: &mut Clocks) -> Findings {
         let folder = config.folder().to_owned();
         asked.spawn(async move {
             let _permit = permits.acquire().await;
-            (at, ask(&client, remote, &folder).await)
+            (at, ask(&client, &remote, &folder).await)
         });
     }
     let mut answers = asked.join_all().await;
@@ -176,7 +176,7 @@ fn authorized(request: RequestBuilder, remote: &Remote, folder: &Path) -> Reques
     }
 }
 
-async fn ask(client: &reqwest::Client, remote: Remote, folder: &Path) -> Answer {
+async fn ask(client: &reqwest::Client, remote: &Remote, folder: &Path) -> Answer {
     let now = clock::system();
     let place = shown(&remote.url);
     let answer = |level, detail: String, remedy: Option<&str>| Answer {
@@ -191,7 +191,7 @@ async fn ask(client: &reqwest::Client, remote: Remote, folder: &Path) -> Answer 
         below(&mut url, "ping");
     }
     let before = now();
-    let sent = authorized(client.get(url), &remote, folder).send().await;
+    let sent = authorized(client.get(url), remote, folder).send().await;
     let after = now();
     let response = match sent {
         Ok(response) => response,
@@ -203,7 +203,7 @@ async fn ask(client: &reqwest::Client, remote: Remote, folder: &Path) -> Answer 
     let clock = clock_of(&remote.url, &response, before, after);
     let judged = match &remote.kind {
         Kind::Influxdb(database) if response.status().is_success() => {
-            influxdb(client, &remote, database, folder, &response).await
+            influxdb(client, remote, database, folder, &response).await
         }
         kind => judge(response.status(), kind),
     };
