@@ -50,11 +50,11 @@ fn read<T: DeserializeOwned>(object: &Object) -> Vec<String> {
 }
 
 macro_rules! types {
-    ($($name:ident { $($field:ident : $type:ty),* $(,)? })*) => {
+    ($($name:ident { $($(#[$of_field:meta])* $field:ident : $type:ty),* $(,)? })*) => {
         $(
             #[derive(Deserialize)]
             #[serde(rename_all = "camelCase", deny_unknown_fields)]
-            struct $name { $($field: $type),* }
+            struct $name { $($(#[$of_field])* $field: $type),* }
         )*
     };
 }
