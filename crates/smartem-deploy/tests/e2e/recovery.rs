@@ -133,7 +133,7 @@ pub(crate) fn influxdb_restored(platform: &mut Platform) -> Told {
         use std::fmt::Write as _;
         let _ = writeln!(
             lines,
-            "joserefined,station=s{} value={number}.25 {}",
+            "rehearsal,station=s{} value={number}.25 {}",
             number % 7,
             1_793_000_000 + number * 60
         );
@@ -143,7 +143,7 @@ pub(crate) fn influxdb_restored(platform: &mut Platform) -> Told {
         .pod(AREA, "influxdb-0")
         .exec(&["/bin/sh", "-c", script, "sh", &lines, "admin's \\ \"pass\""])
         .unwrap();
-    let question = "SELECT count(value), sum(value) FROM smartemission.autogen.joserefined";
+    let question = "SELECT count(value), sum(value) FROM smartemission.autogen.rehearsal";
     let before = platform.influx(AREA, question);
     assert!(before.contains("500"), "{before}");
 

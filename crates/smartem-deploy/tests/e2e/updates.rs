@@ -1,7 +1,7 @@
 //! Updates under load, and how processes end.
 
-use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -90,7 +90,7 @@ const BEGIN: u64 = 1_793_000_000;
 
 /// The collector is replaced, once in order and once by a kill, while stations push.
 pub(crate) fn rolling_collect(platform: &mut Platform) -> Told {
-    let token = add_token(platform);
+    let token = add_token(platform, "load");
     let address: Arc<Mutex<SocketAddr>> = Arc::new(Mutex::new(
         platform
             .pod(COLLECTORS, "collect-0")
@@ -157,7 +157,10 @@ fn push(writer: usize, address: &Mutex<SocketAddr>, token: &str, over: &AtomicBo
         let last = first + if first % 3 == 0 { 0 } else { 40 };
         let mut body = String::new();
         for number in first..=last {
-            let _ = writeln!(body, "air,station=w{writer} n={number}i {}", BEGIN + number);
+            body.push_str(&format!(
+                "air,station=w{writer} n={number}i {}\n",
+                BEGIN + number
+            ));
         }
         progress.sent = progress.sent.max(last);
         let to = *address.lock().unwrap();
@@ -222,8 +225,8 @@ fn check(address: SocketAddr, token: &str, writer: usize, progress: &Progress) {
 }
 
 /// By the same binary in a pod of the platform, as a person would.
-fn add_token(platform: &mut Platform) -> String {
-    let words = ["token", "add", "load", "--right", "write", "--json"];
+fn add_token(platform: &mut Platform, name: &str) -> String {
+    let words = ["token", "add", name, "--right", "write", "--json"];
     let end = platform
         .begin("etl-refiner", Some(&words))
         .wait(PATIENCE)
@@ -239,23 +242,53 @@ fn add_token(platform: &mut Platform) -> String {
         .to_owned()
 }
 
-/// What the contract says of SIGTERM: not ready at once, alive, then 0; jobs end with 0 or 75.
+/// What the contract says of SIGTERM: not ready at once, alive while what was accepted is finished, then 0; jobs
+/// end with 0 or 75.
 pub(crate) fn sigterm(platform: &mut Platform) -> Told {
-    platform.up(Workload::Deployment, AREA, "serve", "serve-term");
-    let pod = platform.pods.remove(&format!("{AREA}/serve-term")).unwrap();
+    let token = add_token(platform, "slow");
+    let pod = platform
+        .pods
+        .remove(&format!("{COLLECTORS}/collect-0"))
+        .unwrap();
+    let metrics = pod.address("metrics").unwrap();
+    let line = format!("air,station=slow n=1i {BEGIN}\n");
+    let mut slow = TcpStream::connect(pod.address("http").unwrap()).unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    write!(
+        slow,
+        "POST /write?db=load&precision=s HTTP/1.1\r\nHost: collect\r\nAuthorization: Token {token}\r\n\
+            Connection: close\r\nContent-Length: {}\r\n\r\n{}",
+        line.len(),
+        &line[..10]
+    )
+    .unwrap();
+    thread::sleep(Duration::from_millis(500));
     assert!(pod.ready() && pod.live());
+
     let begin = Instant::now();
     pod.signal("TERM").unwrap();
-    while pod.ready() {
+    let unready = loop {
+        match http::get(metrics, "/readyz") {
+            Ok(answer) if answer.status == 503 => break begin.elapsed(),
+            Ok(answer) => assert_eq!(answer.status, 200, "{}", answer.body),
+            Err(error) => panic!("it ended with a request half way: {error}; {}", pod.logs()),
+        }
         assert!(
             begin.elapsed() < Duration::from_secs(2),
             "ready 2 s after SIGTERM"
         );
-        thread::sleep(Duration::from_millis(10));
-    }
-    let unready = begin.elapsed();
+    };
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(http::get(metrics, "/healthz").unwrap().status, 200);
+    assert!(pod.running());
+    slow.write_all(&line.as_bytes()[10..]).unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     let end = pod.wait(Duration::from_secs(45)).unwrap();
     assert_eq!(end.code, 0, "{}", end.logs);
+    platform.up(Workload::StatefulSet, COLLECTORS, "collect", "collect-0");
 
     platform.forget();
     platform.remote(20, "2026-10-30T00:00:00Z");
@@ -274,7 +307,7 @@ pub(crate) fn sigterm(platform: &mut Platform) -> Told {
         stopped.tail(5)
     );
     format!(
-        "serve not ready after {} ms, ended after {:.1} s; a harvest ended with {} after {:.1} s",
+        "not ready after {} ms, a push that was half way was finished; ended {:.1} s later; a harvest ended with {} after {:.1} s",
         unready.as_millis(),
         end.took.as_secs_f64(),
         stopped.code,
