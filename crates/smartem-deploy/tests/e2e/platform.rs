@@ -211,7 +211,7 @@ impl Platform {
         object: &str,
         name: &str,
     ) -> Duration {
-        let launch = self.launch(namespace, object, name);
+        let launch = Self::launch(namespace, object, name);
         let begin = Instant::now();
         let pod = self
             .node
@@ -223,7 +223,7 @@ impl Platform {
         took
     }
 
-    pub(crate) fn launch(&self, namespace: &str, object: &str, name: &str) -> Launch {
+    fn launch(namespace: &str, object: &str, name: &str) -> Launch {
         let mut launch = Launch::new(namespace, name);
         if object == "postgres" {
             // Found from other namespaces too, as the ExternalName Service has it.
@@ -232,7 +232,7 @@ impl Platform {
         launch
     }
 
-    /// Starts a pod of a CronJob under a name of its own.
+    /// Starts a pod of a `CronJob` under a name of its own.
     pub(crate) fn begin(&mut self, job: &str, arguments: Option<&[&str]>) -> Pod {
         let launch = self.job_launch(job, arguments);
         self.node
@@ -247,7 +247,7 @@ impl Platform {
         launch
     }
 
-    /// Runs a pod of a CronJob to its end.
+    /// Runs a pod of a `CronJob` to its end.
     pub(crate) fn run(&mut self, job: &str) -> End {
         self.begin(job, None)
             .wait(Duration::from_secs(600))
