@@ -70,7 +70,12 @@ fn main() -> ExitCode {
         }
         println!("--- {name}");
         let begin = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| scenario(&mut platform)));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            if !needed {
+                platform.mend();
+            }
+            scenario(&mut platform)
+        }));
         let told = result.unwrap_or_else(|_| {
             failed = true;
             "FAILED".to_owned()

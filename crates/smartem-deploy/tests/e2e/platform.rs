@@ -203,6 +203,25 @@ impl Platform {
         *start = start.replace(plain, &with);
     }
 
+    /// Starts again what a scenario that failed has left out.
+    pub(crate) fn mend(&mut self) {
+        for (workload, namespace, object, name) in [
+            (Workload::StatefulSet, AREA, "postgres", "postgres-0"),
+            (Workload::Deployment, AREA, "pgbouncer", "pgbouncer-a"),
+            (Workload::StatefulSet, AREA, "influxdb", "influxdb-0"),
+            (Workload::Deployment, AREA, "serve", "serve-a"),
+            (Workload::StatefulSet, COLLECTORS, "collect", "collect-0"),
+        ] {
+            let missing = !self.pods.keys().any(|known| {
+                known == &format!("{namespace}/{name}")
+                    || (object == "serve" && known.starts_with("smartemission/serve"))
+            });
+            if missing {
+                self.up(workload, namespace, object, name);
+            }
+        }
+    }
+
     /// Starts a workload as pod `name` and waits until it is ready.
     pub(crate) fn up(
         &mut self,

@@ -280,8 +280,12 @@ pub(crate) fn sigterm(platform: &mut Platform) -> Told {
         );
     };
     thread::sleep(Duration::from_secs(2));
+    assert!(
+        pod.running(),
+        "it ended with a push half way: {}",
+        pod.logs()
+    );
     assert_eq!(http::get(metrics, "/healthz").unwrap().status, 200);
-    assert!(pod.running());
     slow.write_all(&line.as_bytes()[10..]).unwrap();
     let mut answer = String::new();
     slow.read_to_string(&mut answer).unwrap();
