@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar};
 
 use super::{Objects, PodError};
 
-/// ConfigMaps or Secrets by namespace and name.
+/// `ConfigMaps` or Secrets by namespace and name.
 type Values = BTreeMap<(String, String), BTreeMap<String, String>>;
 
 /// Where a pod is.

@@ -1,4 +1,4 @@
-//! ConfigMaps and Secrets as folders, laid out as a kubelet does: the values in a folder of their time, a link
+//! `ConfigMaps` and Secrets as folders, laid out as a kubelet does: the values in a folder of their time, a link
 //! `..data` to it that is swapped in one step, and a link for each key.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::PodError;
 /// A value with its mode.
 pub(super) type Files = BTreeMap<String, (String, u32)>;
 
-/// Writes the files into `folder`, which need not exist. `group` reads them, as fsGroup does.
+/// Writes the files into `folder`, which need not exist. `group` reads them, as `fsGroup` does.
 pub(super) fn write(folder: &Path, files: &Files, group: Option<u32>) -> Result<(), PodError> {
     let at = |path: &Path, result: std::io::Result<()>| {
         result.map_err(|source| PodError::File {

@@ -28,9 +28,11 @@ pub fn request(
     let mut head =
         format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    head += "Content-Length: ";
+    head += &body.len().to_string();
+    head += "\r\n\r\n";
     stream.write_all(head.as_bytes())?;
     stream.write_all(body.as_bytes())?;
     let mut bytes = Vec::new();

@@ -5,7 +5,7 @@
 //! over the address of the container, because images without a shell can run none inside. What it cannot do
 //! is an error, never left out in silence.
 //!
-//! `plan` is the pure part, from a template to arguments of podman; `files` lays out ConfigMaps and Secrets as
+//! `plan` is the pure part, from a template to arguments of podman; `files` lays out `ConfigMaps` and Secrets as
 //! a kubelet does; `node` owns networks and folders; `running` is a pod that runs.
 
 mod environment;

@@ -107,7 +107,7 @@ impl Node {
         self.run(&template, objects, &launch)
     }
 
-    /// Runs the pod of a CronJob to its end.
+    /// Runs the pod of a `CronJob` to its end.
     pub fn job(&self, objects: &Objects, name: &str, launch: &Launch) -> Result<End, PodError> {
         let pod = self.workload(objects, Workload::CronJob, name, launch)?;
         pod.wait(std::time::Duration::from_secs(600))

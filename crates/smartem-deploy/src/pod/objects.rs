@@ -13,7 +13,7 @@ use super::PodError;
 /// Namespace and name.
 type Key = (String, String);
 
-/// Templates, ConfigMaps and Secrets by namespace and name.
+/// Templates, `ConfigMaps` and Secrets by namespace and name.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
     templates: BTreeMap<(Workload, Key), PodTemplateSpec>,
@@ -29,9 +29,9 @@ pub struct Objects {
 pub enum Workload {
     /// A Deployment.
     Deployment,
-    /// A StatefulSet.
+    /// A `StatefulSet`.
     StatefulSet,
-    /// A CronJob.
+    /// A `CronJob`.
     CronJob,
 }
 
@@ -132,7 +132,7 @@ impl Objects {
             })
     }
 
-    /// Takes over a workload of another render: its template, claims and Services, and the ConfigMap whose name
+    /// Takes over a workload of another render: its template, claims and Services, and the `ConfigMap` whose name
     /// begins with `config`.
     pub fn take_workload(
         &mut self,
@@ -160,7 +160,7 @@ impl Objects {
         }
     }
 
-    /// Names of the volumes that are claims of a StatefulSet.
+    /// Names of the volumes that are claims of a `StatefulSet`.
     pub fn claims(&self, namespace: &str, name: &str) -> Vec<String> {
         let key = (namespace.to_owned(), name.to_owned());
         self.claims.get(&key).cloned().unwrap_or_default()
@@ -194,7 +194,7 @@ impl Objects {
             .collect()
     }
 
-    /// The name of the ConfigMap whose name begins so; Kustomize puts a hash behind it.
+    /// The name of the `ConfigMap` whose name begins so; Kustomize puts a hash behind it.
     pub fn config_map_name(&self, namespace: &str, prefix: &str) -> Option<String> {
         self.config_maps
             .keys()
@@ -208,7 +208,7 @@ impl Objects {
             .map(|(_, name)| name.clone())
     }
 
-    /// One value of a ConfigMap, to be read or changed.
+    /// One value of a `ConfigMap`, to be read or changed.
     pub fn config_map(&mut self, namespace: &str, name: &str) -> &mut BTreeMap<String, String> {
         self.config_maps
             .entry((namespace.to_owned(), name.to_owned()))

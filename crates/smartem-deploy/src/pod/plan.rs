@@ -24,7 +24,7 @@ pub struct Launch {
     pub namespace: String,
     /// Its name, such as `influxdb-0`.
     pub pod: String,
-    /// Names of the volumes that are claims of its StatefulSet.
+    /// Names of the volumes that are claims of its `StatefulSet`.
     pub claims: Vec<String>,
     /// Further names under which it is found in its namespace, beside those of Services that select it.
     pub aliases: Vec<String>,

@@ -220,7 +220,7 @@ impl Pod {
         status(self.process, "VmRSS:").unwrap_or(0)
     }
 
-    /// Writes its ConfigMaps and Secrets anew, as a kubelet does within a minute of a change.
+    /// Writes its `ConfigMaps` and Secrets anew, as a kubelet does within a minute of a change.
     pub fn refresh(&self, objects: &Objects) -> Result<(), PodError> {
         let plan = Plan::new(&self.template, objects, &self.launch, &self.place)?;
         for volume in &plan.volumes {

@@ -1,4 +1,4 @@
-//! The pods of CronJobs: once, together, killed, and with a large backlog.
+//! The pods of `CronJobs`: once, together, killed, and with a large backlog.
 
 use std::thread;
 use std::time::Duration;

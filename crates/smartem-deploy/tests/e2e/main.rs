@@ -2,7 +2,7 @@
 //! backed up and restored. `make e2e`; words on the command line choose scenarios by their names.
 //!
 //! The servers are Debian's versions of what deploy/images.toml names (scripts/e2e-images.sh); PostgreSQL is
-//! the StatefulSet of the overlay `local`, standing for the server outside of the cluster.
+//! the `StatefulSet` of the overlay `local`, standing for the server outside of the cluster.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first fault")]
 #![expect(clippy::print_stdout, reason = "it tells how far it is")]
 
@@ -21,8 +21,11 @@ use platform::Platform;
 /// What a scenario tells of itself when it went well.
 type Told = String;
 
+/// One of them, by name.
+type Scenario = (&'static str, fn(&mut Platform) -> Told);
+
 /// In this order, since later ones use what earlier ones left.
-const SCENARIOS: [(&str, fn(&mut Platform) -> Told); 14] = [
+const SCENARIOS: [Scenario; 14] = [
     ("first-start", platform::first_start),
     ("jobs-once", jobs::once),
     ("jobs-together", jobs::together),
@@ -67,7 +70,12 @@ fn main() -> ExitCode {
         }
         println!("--- {name}");
         let begin = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| scenario(&mut platform)));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            if !needed {
+                platform.mend();
+            }
+            scenario(&mut platform)
+        }));
         let told = result.unwrap_or_else(|_| {
             failed = true;
             "FAILED".to_owned()

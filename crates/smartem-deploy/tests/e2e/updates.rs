@@ -154,13 +154,13 @@ fn push(writer: usize, address: &Mutex<SocketAddr>, token: &str, over: &AtomicBo
     let authorization = format!("Token {token}");
     while !over.load(Ordering::Relaxed) {
         let first = progress.acknowledged + 1;
-        let last = first + if first % 3 == 0 { 0 } else { 40 };
+        let last = first + if first.is_multiple_of(3) { 0 } else { 40 };
         let mut body = String::new();
         for number in first..=last {
-            body.push_str(&format!(
-                "air,station=w{writer} n={number}i {}\n",
-                BEGIN + number
-            ));
+            let _ = std::fmt::Write::write_fmt(
+                &mut body,
+                format_args!("air,station=w{writer} n={number}i {}\n", BEGIN + number),
+            );
         }
         progress.sent = progress.sent.max(last);
         let to = *address.lock().unwrap();
@@ -280,8 +280,12 @@ pub(crate) fn sigterm(platform: &mut Platform) -> Told {
         );
     };
     thread::sleep(Duration::from_secs(2));
+    assert!(
+        pod.running(),
+        "it ended with a push half way: {}",
+        pod.logs()
+    );
     assert_eq!(http::get(metrics, "/healthz").unwrap().status, 200);
-    assert!(pod.running());
     slow.write_all(&line.as_bytes()[10..]).unwrap();
     let mut answer = String::new();
     slow.read_to_string(&mut answer).unwrap();
