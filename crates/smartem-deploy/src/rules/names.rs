@@ -65,8 +65,14 @@ pub(super) fn service_names_resolve(render: &Render, _: &Tables, report: &mut Re
 fn hosts(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .filter(|line| !line.trim_start().starts_with('#'))
-        .flat_map(|line| line.split("://").skip(1))
-        .filter_map(|rest| {
+        .flat_map(|line| line.split("://").zip(line.split("://").skip(1)))
+        // The host of a bucket is no host.
+        .filter(|(before, _)| {
+            !["s3", "azblob", "file"]
+                .iter()
+                .any(|scheme| before.ends_with(scheme))
+        })
+        .filter_map(|(_, rest)| {
             let authority = rest.split(['/', '"', '\'', ' ', '?', ',']).next()?;
             let host = authority.rsplit('@').next()?.split(':').next()?;
             let plain = !host.is_empty()

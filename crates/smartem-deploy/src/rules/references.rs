@@ -239,10 +239,10 @@ pub(super) fn config_refs_exist(render: &Render, tables: &Tables, report: &mut R
         for reference in references(&workload, "ConfigMap") {
             used.insert((namespace.to_owned(), reference.name.clone()));
             let Some(config) = render.find("ConfigMap", namespace, &reference.name) else {
-                if !tables
-                    .made_elsewhere
-                    .contains(&format!("{namespace}/{}", reference.name))
-                {
+                // Every namespace has this one.
+                let given = reference.name == "kube-root-ca.crt";
+                let place = format!("{namespace}/{}", reference.name);
+                if !given && !tables.made_elsewhere.contains(&place) {
                     report.object(
                         workload.object,
                         format!(

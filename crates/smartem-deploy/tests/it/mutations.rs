@@ -30,7 +30,7 @@ fn set(render: &mut Render, kind: &str, name: &str, pointer: &str, value: Value)
     let parent = at(render, kind, name, parent);
     match parent {
         Value::Array(items) => items[key.parse::<usize>().unwrap()] = value,
-        _ => parent[key] = value,
+        _ => parent[key.replace("~1", "/")] = value,
     }
 }
 
