@@ -9,10 +9,10 @@ use crate::rules::Report;
 use crate::tables::Tables;
 use crate::workloads::{Workload, workloads};
 
-/// Indexes of the jobs that can be running at the same time, where `weight` adds up to most.
+/// The sets of jobs, by index, that can be running at the same time.
 ///
 /// A job is taken to run from its start until its deadline; a run at the end of the week goes on at its beginning.
-fn heaviest(jobs: &[Workload], weight: impl Fn(&Workload) -> i128) -> Vec<usize> {
+fn together(jobs: &[Workload]) -> BTreeSet<BTreeSet<usize>> {
     let mut minutes: Vec<BTreeSet<usize>> =
         vec![BTreeSet::new(); usize::try_from(cron::WEEK).unwrap_or_default()];
     for (at, job) in jobs.iter().enumerate() {
@@ -34,12 +34,21 @@ fn heaviest(jobs: &[Workload], weight: impl Fn(&Workload) -> i128) -> Vec<usize>
         }
     }
     // Many minutes are alike.
-    let together: BTreeSet<BTreeSet<usize>> = minutes.into_iter().collect();
-    together
-        .into_iter()
-        .max_by_key(|running| running.iter().map(|at| weight(&jobs[*at])).sum::<i128>())
+    minutes.into_iter().collect()
+}
+
+/// The set whose jobs weigh most.
+fn heaviest(
+    sets: &BTreeSet<BTreeSet<usize>>,
+    jobs: &[Workload],
+    weight: impl Fn(&Workload) -> i128,
+) -> Vec<usize> {
+    let weights: Vec<i128> = jobs.iter().map(weight).collect();
+    sets.iter()
+        .max_by_key(|running| running.iter().map(|at| weights[*at]).sum::<i128>())
         .into_iter()
         .flatten()
+        .copied()
         .collect()
 }
 
@@ -102,7 +111,7 @@ pub fn memory(render: &Render) -> Vec<MemoryRow> {
         .collect();
     let jobs: Vec<Workload> = scheduled(render).into_iter().filter(own).collect();
     rows.extend(
-        heaviest(&jobs, |job| asked(job, MEMORY))
+        heaviest(&together(&jobs), &jobs, |job| asked(job, MEMORY))
             .into_iter()
             .map(|at| row(&jobs[at], 1)),
     );
@@ -213,11 +222,11 @@ pub(crate) fn connection_budget(render: &Render, tables: &Tables, report: &mut R
             .map(|(workload, _)| *workload)
             .collect();
         let weight = |job: &Workload| i128::from(pool(render, tables, job));
-        let together: i64 = heaviest(&jobs, weight)
+        let most_jobs: i64 = heaviest(&together(&jobs), &jobs, weight)
             .into_iter()
             .map(|at| pool(render, tables, &jobs[at]))
             .sum();
-        *sums.entry(through).or_default() += together;
+        *sums.entry(through).or_default() += most_jobs;
     }
     // One of those that are started by hand, such as a migration.
     let by_hand = users
@@ -299,6 +308,7 @@ pub(crate) fn quota_admits(render: &Render, _: &Tables, report: &mut Report) {
             .filter(|workload| here(workload) && !workload.is_job())
             .collect();
         let jobs: Vec<Workload> = scheduled(render).into_iter().filter(here).collect();
+        let sets = together(&jobs);
         let by_hand: Vec<Workload> = workloads(render)
             .filter(|workload| here(workload) && is_true(&workload.object.0, "/spec/suspend"))
             .collect();
@@ -307,7 +317,7 @@ pub(crate) fn quota_admits(render: &Render, _: &Tables, report: &mut Report) {
                 .iter()
                 .map(|own| weight(own) * i128::from(own.most_pods(render) + own.surge()))
                 .sum();
-            let running: i128 = heaviest(&jobs, weight)
+            let running: i128 = heaviest(&sets, &jobs, weight)
                 .into_iter()
                 .map(|at| weight(&jobs[at]))
                 .sum();

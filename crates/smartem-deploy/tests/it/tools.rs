@@ -113,10 +113,25 @@ fn complaints(version: &str, paths: &[PathBuf]) -> Option<Vec<String>> {
     Some(found)
 }
 
+/// All objects once: overlays share most of theirs.
+fn distinct_objects() -> (tempfile::TempDir, PathBuf) {
+    let mut documents = std::collections::BTreeSet::new();
+    for path in rendered() {
+        let text = std::fs::read_to_string(path).unwrap();
+        documents.extend(
+            text.split("\n---\n")
+                .map(|document| document.trim().to_owned()),
+        );
+    }
+    let documents: Vec<String> = documents.into_iter().collect();
+    written("objects.yaml", &documents.join("\n---\n"))
+}
+
 #[test]
 fn four_versions_of_kubernetes_take_the_objects() {
+    let (_folder, objects) = distinct_objects();
     for version in ["1.34.0", "1.35.0", "1.36.0", "1.37.0"] {
-        let Some(found) = complaints(version, &rendered()) else {
+        let Some(found) = complaints(version, std::slice::from_ref(&objects)) else {
             return;
         };
         assert!(found.is_empty(), "{version}: {}", found.join("\n"));
