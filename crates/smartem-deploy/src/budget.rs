@@ -9,15 +9,19 @@ use crate::rules::Report;
 use crate::tables::Tables;
 use crate::workloads::{Workload, workloads};
 
-/// Indexes of the jobs that can be running at the same time, where `weight` adds up to most.
+/// The sets of jobs, by index, that can be running at the same time.
 ///
 /// A job is taken to run from its start until its deadline; a run at the end of the week goes on at its beginning.
-fn heaviest(jobs: &[Workload], weight: impl Fn(&Workload) -> i128) -> Vec<usize> {
+fn together(jobs: &[Workload]) -> BTreeSet<BTreeSet<usize>> {
     let mut minutes: Vec<BTreeSet<usize>> =
         vec![BTreeSet::new(); usize::try_from(cron::WEEK).unwrap_or_default()];
     for (at, job) in jobs.iter().enumerate() {
         let schedule = text(&job.object.0, "/spec/schedule");
-        let deadline = number(&job.object.0, "/spec/jobTemplate/spec/activeDeadlineSeconds").unwrap_or(cron::WEEK * 60);
+        let deadline = number(
+            &job.object.0,
+            "/spec/jobTemplate/spec/activeDeadlineSeconds",
+        )
+        .unwrap_or(cron::WEEK * 60);
         for from in cron::starts(schedule, cron::WEEK) {
             for minute in from..from + ((deadline + 59) / 60).min(cron::WEEK) {
                 if let Some(running) = usize::try_from(minute % cron::WEEK)
@@ -30,27 +34,44 @@ fn heaviest(jobs: &[Workload], weight: impl Fn(&Workload) -> i128) -> Vec<usize>
         }
     }
     // Many minutes are alike.
-    let together: BTreeSet<BTreeSet<usize>> = minutes.into_iter().collect();
-    together
-        .into_iter()
-        .max_by_key(|running| running.iter().map(|at| weight(&jobs[*at])).sum::<i128>())
+    minutes.into_iter().collect()
+}
+
+/// The set whose jobs weigh most.
+fn heaviest(
+    sets: &BTreeSet<BTreeSet<usize>>,
+    jobs: &[Workload],
+    weight: impl Fn(&Workload) -> i128,
+) -> Vec<usize> {
+    let weights: Vec<i128> = jobs.iter().map(weight).collect();
+    sets.iter()
+        .max_by_key(|running| running.iter().map(|at| weights[*at]).sum::<i128>())
         .into_iter()
         .flatten()
+        .copied()
         .collect()
 }
 
 /// CronJobs that run by themselves.
 fn scheduled(render: &Render) -> Vec<Workload<'_>> {
     workloads(render)
-        .filter(|workload| workload.object.kind() == "CronJob" && !is_true(&workload.object.0, "/spec/suspend"))
+        .filter(|workload| {
+            workload.object.kind() == "CronJob" && !is_true(&workload.object.0, "/spec/suspend")
+        })
         .collect()
 }
 
 /// What a pod asks for: its containers together, or the largest of those before them.
 fn asked(workload: &Workload, place: &str) -> i128 {
-    let of = |container: &serde_json::Value| thousandths(text(container, place)).unwrap_or_default();
+    let of =
+        |container: &serde_json::Value| thousandths(text(container, place)).unwrap_or_default();
     let together: i128 = workload.containers().iter().map(of).sum();
-    let before = workload.init_containers().iter().map(of).max().unwrap_or_default();
+    let before = workload
+        .init_containers()
+        .iter()
+        .map(of)
+        .max()
+        .unwrap_or_default();
     together.max(before)
 }
 
@@ -70,10 +91,17 @@ pub struct MemoryRow {
 /// What smartem's own pods request at most: those that run for ever, and the largest set of jobs at one time.
 pub fn memory(render: &Render) -> Vec<MemoryRow> {
     let own = |workload: &Workload| {
-        workload.all_containers().any(|container| text(container, "/image").starts_with("smartem:"))
+        workload
+            .all_containers()
+            .any(|container| text(container, "/image").starts_with("smartem:"))
     };
     let row = |workload: &Workload, pods: i64| MemoryRow {
-        who: format!("{} {}/{}", workload.object.kind(), workload.object.namespace(), workload.object.name()),
+        who: format!(
+            "{} {}/{}",
+            workload.object.kind(),
+            workload.object.namespace(),
+            workload.object.name()
+        ),
         pods,
         mebibytes: mebibytes(asked(workload, MEMORY) / 1000) * i128::from(pods),
     };
@@ -82,20 +110,35 @@ pub fn memory(render: &Render) -> Vec<MemoryRow> {
         .map(|workload| row(&workload, workload.most_pods(render)))
         .collect();
     let jobs: Vec<Workload> = scheduled(render).into_iter().filter(own).collect();
-    rows.extend(heaviest(&jobs, |job| asked(job, MEMORY)).into_iter().map(|at| row(&jobs[at], 1)));
+    rows.extend(
+        heaviest(&together(&jobs), &jobs, |job| asked(job, MEMORY))
+            .into_iter()
+            .map(|at| row(&jobs[at], 1)),
+    );
     rows
 }
 
 /// Smartem's own pods request less than the overlay says.
 pub(crate) fn memory_budget(render: &Render, tables: &Tables, report: &mut Report) {
-    let Some(most) = tables.limits.get(&render.overlay).and_then(|limits| units(&limits.memory)) else {
-        report.place("deploy/limits.toml", format!("no memory for overlay `{}`", render.overlay), "state it");
+    let Some(most) = tables
+        .limits
+        .get(&render.overlay)
+        .and_then(|limits| units(&limits.memory))
+    else {
+        report.place(
+            "deploy/limits.toml",
+            format!("no memory for overlay `{}`", render.overlay),
+            "state it",
+        );
         return;
     };
     let rows = memory(render);
     let sum: i128 = rows.iter().map(|row| row.mebibytes).sum();
     if sum >= mebibytes(most) {
-        let rows: Vec<String> = rows.iter().map(|row| format!("{} {} MiB", row.who, row.mebibytes)).collect();
+        let rows: Vec<String> = rows
+            .iter()
+            .map(|row| format!("{} {} MiB", row.who, row.mebibytes))
+            .collect();
         report.place(
             format!("overlay {}", render.overlay),
             format!("its pods request {sum} MiB: {}", rows.join(", ")),
@@ -118,7 +161,11 @@ fn pool(render: &Render, tables: &Tables, workload: &Workload) -> i64 {
         .filter_map(|name| render.find("ConfigMap", workload.object.namespace(), name))
         .find_map(|config| {
             let settings: toml::Table = text(&config.0, "/data/smartem.toml").parse().ok()?;
-            settings.get("store")?.get("postgres")?.get("connections")?.as_integer()
+            settings
+                .get("store")?
+                .get("postgres")?
+                .get("connections")?
+                .as_integer()
         })
         .unwrap_or(default)
 }
@@ -144,9 +191,17 @@ pub(crate) fn connection_budget(render: &Render, tables: &Tables, report: &mut R
     let users: Vec<(Workload, String)> = workloads(render)
         .filter_map(|workload| Some((workload, database_host(render, &workload)?)))
         .collect();
-    let Some(most) = tables.limits.get(&render.overlay).and_then(|limits| limits.connections) else {
+    let Some(most) = tables
+        .limits
+        .get(&render.overlay)
+        .and_then(|limits| limits.connections)
+    else {
         if !users.is_empty() {
-            report.place("deploy/limits.toml", format!("no connections for {place}"), "state them");
+            report.place(
+                "deploy/limits.toml",
+                format!("no connections for {place}"),
+                "state them",
+            );
         }
         return;
     };
@@ -160,13 +215,18 @@ pub(crate) fn connection_budget(render: &Render, tables: &Tables, report: &mut R
         let jobs: Vec<Workload> = users
             .iter()
             .filter(|(workload, host)| {
-                workload.object.kind() == "CronJob" && !is_true(&workload.object.0, "/spec/suspend") && pooled(host) == through
+                workload.object.kind() == "CronJob"
+                    && !is_true(&workload.object.0, "/spec/suspend")
+                    && pooled(host) == through
             })
             .map(|(workload, _)| *workload)
             .collect();
         let weight = |job: &Workload| i128::from(pool(render, tables, job));
-        let together: i64 = heaviest(&jobs, weight).into_iter().map(|at| pool(render, tables, &jobs[at])).sum();
-        *sums.entry(through).or_default() += together;
+        let most_jobs: i64 = heaviest(&together(&jobs), &jobs, weight)
+            .into_iter()
+            .map(|at| pool(render, tables, &jobs[at]))
+            .sum();
+        *sums.entry(through).or_default() += most_jobs;
     }
     // One of those that are started by hand, such as a migration.
     let by_hand = users
@@ -183,22 +243,42 @@ pub(crate) fn connection_budget(render: &Render, tables: &Tables, report: &mut R
             .find(|config| config.name().starts_with("pgbouncer"))
             .map_or("", |config| text(&config.0, "/data/pgbouncer.ini"));
         let setting = |name: &str| -> Option<i64> {
-            config.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| key.trim() == name)?.1.trim().parse().ok()
+            config
+                .lines()
+                .filter_map(|line| line.split_once('='))
+                .find(|(key, _)| key.trim() == name)?
+                .1
+                .trim()
+                .parse()
+                .ok()
         };
         let replicas = number(&bouncer.0, "/spec/replicas").unwrap_or(1);
         // One goes on while the other is replaced.
         let taken = setting("max_client_conn").unwrap_or(100) * (replicas - 1).max(1);
         if clients > taken {
-            report.place(&place, format!("pods may open {clients} connections to PgBouncer, which takes {taken}"), "raise max_client_conn");
+            report.place(
+                &place,
+                format!("pods may open {clients} connections to PgBouncer, which takes {taken}"),
+                "raise max_client_conn",
+            );
         }
         // A pool for each role that logs in through it.
-        let of_one = 2 * (setting("default_pool_size").unwrap_or(20) + setting("reserve_pool_size").unwrap_or(0));
-        direct += (replicas + 1) * setting("max_db_connections").filter(|most| *most > 0).map_or(of_one, |most| most.min(of_one));
+        let of_one = 2
+            * (setting("default_pool_size").unwrap_or(20)
+                + setting("reserve_pool_size").unwrap_or(0));
+        direct += (replicas + 1)
+            * setting("max_db_connections")
+                .filter(|most| *most > 0)
+                .map_or(of_one, |most| most.min(of_one));
     } else {
         direct += clients;
     }
     if direct > most {
-        report.place(&place, format!("{direct} connections to a database that takes {most}"), "lower `connections`, or pools of PgBouncer");
+        report.place(
+            &place,
+            format!("{direct} connections to a database that takes {most}"),
+            "lower `connections`, or pools of PgBouncer",
+        );
     }
 }
 
@@ -206,10 +286,16 @@ pub(crate) fn connection_budget(render: &Render, tables: &Tables, report: &mut R
 const SUMMED: [(&str, &str); 6] = [
     ("requests.cpu", "/resources/requests/cpu"),
     ("requests.memory", "/resources/requests/memory"),
-    ("requests.ephemeral-storage", "/resources/requests/ephemeral-storage"),
+    (
+        "requests.ephemeral-storage",
+        "/resources/requests/ephemeral-storage",
+    ),
     ("limits.cpu", "/resources/limits/cpu"),
     ("limits.memory", "/resources/limits/memory"),
-    ("limits.ephemeral-storage", "/resources/limits/ephemeral-storage"),
+    (
+        "limits.ephemeral-storage",
+        "/resources/limits/ephemeral-storage",
+    ),
 ];
 
 /// The quota of a namespace admits all pods that can be there at once: with the autoscaler at its most, an update of
@@ -218,14 +304,23 @@ pub(crate) fn quota_admits(render: &Render, _: &Tables, report: &mut Report) {
     for quota in render.of_kind("ResourceQuota") {
         let hard = map(&quota.0, "/spec/hard");
         let here = |workload: &Workload| workload.object.namespace() == quota.namespace();
-        let fixed: Vec<Workload> = workloads(render).filter(|workload| here(workload) && !workload.is_job()).collect();
+        let fixed: Vec<Workload> = workloads(render)
+            .filter(|workload| here(workload) && !workload.is_job())
+            .collect();
         let jobs: Vec<Workload> = scheduled(render).into_iter().filter(here).collect();
+        let sets = together(&jobs);
         let by_hand: Vec<Workload> = workloads(render)
             .filter(|workload| here(workload) && is_true(&workload.object.0, "/spec/suspend"))
             .collect();
         let need = |weight: &dyn Fn(&Workload) -> i128| -> i128 {
-            let standing: i128 = fixed.iter().map(|own| weight(own) * i128::from(own.most_pods(render) + own.surge())).sum();
-            let running: i128 = heaviest(&jobs, weight).into_iter().map(|at| weight(&jobs[at])).sum();
+            let standing: i128 = fixed
+                .iter()
+                .map(|own| weight(own) * i128::from(own.most_pods(render) + own.surge()))
+                .sum();
+            let running: i128 = heaviest(&sets, &jobs, weight)
+                .into_iter()
+                .map(|at| weight(&jobs[at]))
+                .sum();
             standing + running + by_hand.iter().map(weight).max().unwrap_or_default()
         };
         let mut compare = |name: &str, needed: i128| {
@@ -233,10 +328,20 @@ pub(crate) fn quota_admits(render: &Render, _: &Tables, report: &mut Report) {
                 return;
             };
             if needed > most {
-                let shown = |amount: i128| if amount > 1 << 30 { format!("{} MiB", mebibytes(amount / 1000)) } else { format!("{} thousandths", amount) };
+                let shown = |amount: i128| {
+                    if amount > 1 << 30 {
+                        format!("{} MiB", mebibytes(amount / 1000))
+                    } else {
+                        format!("{} thousandths", amount)
+                    }
+                };
                 report.place(
                     quota.id(),
-                    format!("{name} is {}, and {} can be needed", shown(most), shown(needed)),
+                    format!(
+                        "{name} is {}, and {} can be needed",
+                        shown(most),
+                        shown(needed)
+                    ),
                     "raise it, or ask for less",
                 );
             }
@@ -250,24 +355,46 @@ pub(crate) fn quota_admits(render: &Render, _: &Tables, report: &mut Report) {
             workload
                 .volumes()
                 .iter()
-                .filter_map(|volume| thousandths(text(volume, "/ephemeral/volumeClaimTemplate/spec/resources/requests/storage")))
+                .filter_map(|volume| {
+                    thousandths(text(
+                        volume,
+                        "/ephemeral/volumeClaimTemplate/spec/resources/requests/storage",
+                    ))
+                })
                 .collect()
         };
-        compare("requests.storage", claims.iter().sum::<i128>() + need(&|workload| scratch(workload).iter().sum()));
+        compare(
+            "requests.storage",
+            claims.iter().sum::<i128>() + need(&|workload| scratch(workload).iter().sum()),
+        );
         let count = |amount: usize| i128::try_from(amount).unwrap_or(i128::MAX) * 1000;
-        compare("persistentvolumeclaims", count(claims.len()) + need(&|workload| count(scratch(workload).len())));
-        let services = render.of_kind("Service").filter(|service| service.namespace() == quota.namespace()).count();
+        compare(
+            "persistentvolumeclaims",
+            count(claims.len()) + need(&|workload| count(scratch(workload).len())),
+        );
+        let services = render
+            .of_kind("Service")
+            .filter(|service| service.namespace() == quota.namespace())
+            .count();
         compare("services", count(services));
     }
 }
 
 /// Sizes of the claims of a namespace.
 fn claims(render: &Render, namespace: &str) -> Vec<i128> {
-    let size = |claim: &serde_json::Value| thousandths(text(claim, "/spec/resources/requests/storage"));
-    let alone = render.of_kind("PersistentVolumeClaim").filter(|claim| claim.namespace() == namespace).filter_map(|claim| size(&claim.0));
+    let size =
+        |claim: &serde_json::Value| thousandths(text(claim, "/spec/resources/requests/storage"));
+    let alone = render
+        .of_kind("PersistentVolumeClaim")
+        .filter(|claim| claim.namespace() == namespace)
+        .filter_map(|claim| size(&claim.0));
     let of_sets = render
         .of_kind("StatefulSet")
         .filter(|set| set.namespace() == namespace)
-        .flat_map(|set| list(&set.0, "/spec/volumeClaimTemplates").iter().filter_map(size));
+        .flat_map(|set| {
+            list(&set.0, "/spec/volumeClaimTemplates")
+                .iter()
+                .filter_map(size)
+        });
     alone.chain(of_sets).collect()
 }

@@ -80,10 +80,22 @@ mod tests {
 
     #[test]
     fn what_kubernetes_does_not_take_is_a_fault() {
-        for good in ["*/3 * * * *", "37 3 * * 0", "0 0 31 2 *", "12,25,37,49 * * * *"] {
+        for good in [
+            "*/3 * * * *",
+            "37 3 * * 0",
+            "0 0 31 2 *",
+            "12,25,37,49 * * * *",
+        ] {
             assert_eq!(fault(good), None, "{good}");
         }
-        for bad in ["not a cron", "* * * *", "0 * * * * *", "61 * * * *", "0 0 L * *", "TZ=UTC 0 0 * * *"] {
+        for bad in [
+            "not a cron",
+            "* * * *",
+            "0 * * * * *",
+            "61 * * * *",
+            "0 0 L * *",
+            "TZ=UTC 0 0 * * *",
+        ] {
             assert!(fault(bad).is_some(), "{bad}");
         }
     }

@@ -89,8 +89,8 @@ types! {
         #[serde(rename = "gatewayHTTPRoute")] gateway_http_route: Option<SolverRoute>,
         ingress: Option<SolverIngress>,
     }
-    SolverRoute { parent_refs: Vec<ParentRef> }
-    SolverIngress { ingress_class_name: String }
+    SolverRoute { parent_refs: Vec<ParentRef>, service_type: Option<String> }
+    SolverIngress { ingress_class_name: String, service_type: Option<String> }
 
     SecretStore { conditions: Option<Vec<StoreCondition>>, provider: Provider }
     StoreCondition { namespaces: Vec<String> }

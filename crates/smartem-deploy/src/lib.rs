@@ -18,5 +18,5 @@ mod workloads;
 
 pub use objects::{Object, ReadError, Render};
 pub use rules::{Finding, check};
-pub use tables::{LoadError, SecretRow, Tables};
+pub use tables::{LoadError, PathKind, SecretRow, Tables};
 pub use workloads::{Workload, workloads};

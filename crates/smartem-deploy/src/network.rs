@@ -28,7 +28,11 @@ struct Peer<'a> {
 
 enum Place<'a> {
     /// Pods of the overlay, all with the same component.
-    Pods { namespace: String, labels: Labels, workloads: Vec<Workload<'a>> },
+    Pods {
+        namespace: String,
+        labels: Labels,
+        workloads: Vec<Workload<'a>>,
+    },
     /// Pods of others: only the policies of this side count.
     Others { namespace: Labels, labels: Labels },
     /// Outside of the cluster.
@@ -42,7 +46,10 @@ pub fn connections(render: &Render, tables: &Tables) -> BTreeSet<Connection> {
     let mut found = BTreeSet::new();
     for from in &peers {
         for to in &peers {
-            if matches!((&from.place, &to.place), (Place::Pods { .. }, _) | (_, Place::Pods { .. })) {
+            if matches!(
+                (&from.place, &to.place),
+                (Place::Pods { .. }, _) | (_, Place::Pods { .. })
+            ) {
                 for &port in &ports {
                     if is_open(render, from, to, port) {
                         found.insert((from.name.clone(), to.name.clone(), port));
@@ -58,7 +65,9 @@ pub fn connections(render: &Render, tables: &Tables) -> BTreeSet<Connection> {
 fn name_addresses(found: BTreeSet<Connection>) -> BTreeSet<Connection> {
     let open: BTreeSet<Connection> = found.clone();
     let both = |end: &str, other: &dyn Fn(&str) -> Connection| {
-        (end == "internet" || end == "private") && open.contains(&other("internet")) && open.contains(&other("private"))
+        (end == "internet" || end == "private")
+            && open.contains(&other("internet"))
+            && open.contains(&other("private"))
     };
     found
         .into_iter()
@@ -85,22 +94,54 @@ fn peers(render: &Render) -> Vec<Peer<'_>> {
         .filter_map(|(name, workloads)| {
             let first = workloads.first()?;
             let (namespace, labels) = (first.object.namespace().to_owned(), first.labels());
-            let place = Place::Pods { namespace, labels, workloads };
+            let place = Place::Pods {
+                namespace,
+                labels,
+                workloads,
+            };
             Some(Peer { name, place })
         })
         .collect();
     let of = |pairs: &[(&str, &str)]| -> Labels {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
     };
     let mut others = vec![
-        ("edge", of(&[("smartem.edge", "true"), ("kubernetes.io/metadata.name", "edge-of-a-test")]), Labels::new()),
-        ("dns", of(&[("kubernetes.io/metadata.name", "kube-system")]), of(&[("k8s-app", "kube-dns")])),
-        ("stranger", of(&[("kubernetes.io/metadata.name", "elsewhere")]), Labels::new()),
-        ("kube-system/stranger", of(&[("kubernetes.io/metadata.name", "kube-system")]), Labels::new()),
+        (
+            "edge",
+            of(&[
+                ("smartem.edge", "true"),
+                ("kubernetes.io/metadata.name", "edge-of-a-test"),
+            ]),
+            Labels::new(),
+        ),
+        (
+            "dns",
+            of(&[("kubernetes.io/metadata.name", "kube-system")]),
+            of(&[("k8s-app", "kube-dns")]),
+        ),
+        (
+            "stranger",
+            of(&[("kubernetes.io/metadata.name", "elsewhere")]),
+            Labels::new(),
+        ),
+        (
+            "kube-system/stranger",
+            of(&[("kubernetes.io/metadata.name", "kube-system")]),
+            Labels::new(),
+        ),
     ];
-    if !peers.iter().any(|peer| peer.name == "monitoring/prometheus") {
+    if !peers
+        .iter()
+        .any(|peer| peer.name == "monitoring/prometheus")
+    {
         let namespace = of(&[("kubernetes.io/metadata.name", "monitoring")]);
-        let labels = of(&[("app.kubernetes.io/name", "prometheus"), ("app.kubernetes.io/component", "prometheus")]);
+        let labels = of(&[
+            ("app.kubernetes.io/name", "prometheus"),
+            ("app.kubernetes.io/component", "prometheus"),
+        ]);
         others.push(("monitoring/prometheus", namespace.clone(), labels));
         others.push(("monitoring/stranger", namespace, Labels::new()));
     }
@@ -108,16 +149,23 @@ fn peers(render: &Render) -> Vec<Peer<'_>> {
         name: name.to_owned(),
         place: Place::Others { namespace, labels },
     }));
-    peers.extend([("internet", true), ("private", false)].map(|(name, public)| Peer {
-        name: name.to_owned(),
-        place: Place::Address { public },
-    }));
+    peers.extend(
+        [("internet", true), ("private", false)].map(|(name, public)| Peer {
+            name: name.to_owned(),
+            place: Place::Address { public },
+        }),
+    );
     peers
 }
 
 /// Ports that are asked about: all that pods, policies and the table name, and one that nobody names.
 fn candidate_ports(render: &Render, tables: &Tables) -> BTreeSet<i64> {
-    let pods = workloads(render).flat_map(|workload| workload.ports().filter_map(|port| number(port, "/containerPort")).collect::<Vec<_>>());
+    let pods = workloads(render).flat_map(|workload| {
+        workload
+            .ports()
+            .filter_map(|port| number(port, "/containerPort"))
+            .collect::<Vec<_>>()
+    });
     let policies = render.of_kind("NetworkPolicy").flat_map(|policy| {
         ["/spec/ingress", "/spec/egress"]
             .iter()
@@ -125,15 +173,26 @@ fn candidate_ports(render: &Render, tables: &Tables) -> BTreeSet<i64> {
             .flat_map(|rule| list(rule, "/ports"))
             .filter_map(|port| number(port, "/port"))
     });
-    let table = tables.allowed.iter().flat_map(|row| row.ports.iter().copied());
-    pods.chain(policies).chain(table).chain([ANY_PORT]).collect()
+    let table = tables
+        .allowed
+        .iter()
+        .flat_map(|row| row.ports.iter().copied());
+    pods.chain(policies)
+        .chain(table)
+        .chain([ANY_PORT])
+        .collect()
 }
 
 /// Whether both sides allow it. Between two that are not of the overlay nothing is asked.
 fn is_open(render: &Render, from: &Peer, to: &Peer, port: i64) -> bool {
     let listens = match &to.place {
         Place::Pods { workloads, .. } => {
-            port == ANY_PORT || workloads.iter().any(|workload| workload.ports().any(|own| number(own, "/containerPort") == Some(port)))
+            port == ANY_PORT
+                || workloads.iter().any(|workload| {
+                    workload
+                        .ports()
+                        .any(|own| number(own, "/containerPort") == Some(port))
+                })
         }
         _ => true,
     };
@@ -142,18 +201,28 @@ fn is_open(render: &Render, from: &Peer, to: &Peer, port: i64) -> bool {
 
 /// Whether the policies of one side allow the other.
 fn side(render: &Render, own: &Peer, other: &Peer, port: i64, way: &str) -> bool {
-    let Place::Pods { namespace, labels, .. } = &own.place else {
+    let Place::Pods {
+        namespace, labels, ..
+    } = &own.place
+    else {
         return true;
     };
     let policies: Vec<&Object> = render
         .of_kind("NetworkPolicy")
         .filter(|policy| {
             policy.namespace() == namespace
-                && policy.0.pointer("/spec/podSelector").is_some_and(|selector| selects(selector, labels))
+                && policy
+                    .0
+                    .pointer("/spec/podSelector")
+                    .is_some_and(|selector| selects(selector, labels))
                 && applies(policy, way)
         })
         .collect();
-    let (rules, peers) = if way == "Egress" { ("/spec/egress", "/to") } else { ("/spec/ingress", "/from") };
+    let (rules, peers) = if way == "Egress" {
+        ("/spec/egress", "/to")
+    } else {
+        ("/spec/ingress", "/from")
+    };
     // The port is that of the pod which is connected to.
     let listener = if way == "Egress" { other } else { own };
     policies.is_empty()
@@ -161,7 +230,9 @@ fn side(render: &Render, own: &Peer, other: &Peer, port: i64, way: &str) -> bool
             list(&policy.0, rules).iter().any(|rule| {
                 ports_take(rule, listener, port)
                     && (list(rule, peers).is_empty()
-                        || list(rule, peers).iter().any(|peer| takes(render, peer, other, namespace)))
+                        || list(rule, peers)
+                            .iter()
+                            .any(|peer| takes(render, peer, other, namespace)))
             })
         })
 }
@@ -202,24 +273,42 @@ fn takes(render: &Render, entry: &Value, peer: &Peer, own_namespace: &str) -> bo
     let by_labels = |namespace: &Labels, labels: &Labels| {
         let in_namespace = match namespaces {
             Some(selector) => selects(selector, namespace),
-            None => namespace.get("kubernetes.io/metadata.name").map(String::as_str) == Some(own_namespace),
+            None => {
+                namespace
+                    .get("kubernetes.io/metadata.name")
+                    .map(String::as_str)
+                    == Some(own_namespace)
+            }
         };
-        entry.get("ipBlock").is_none() && in_namespace && pods.is_none_or(|selector| selects(selector, labels))
+        entry.get("ipBlock").is_none()
+            && in_namespace
+            && pods.is_none_or(|selector| selects(selector, labels))
     };
     match &peer.place {
-        Place::Pods { namespace, labels, .. } => by_labels(&namespace_labels(render, namespace), labels),
+        Place::Pods {
+            namespace, labels, ..
+        } => by_labels(&namespace_labels(render, namespace), labels),
         Place::Others { namespace, labels } => by_labels(namespace, labels),
         Place::Address { public } => entry.get("ipBlock").is_some_and(|block| {
             let everything = matches!(text(block, "/cidr"), "0.0.0.0/0" | "::/0");
-            let private = list(block, "/except").iter().any(|range| range == "10.0.0.0/8" || range == "fc00::/7");
-            if *public { everything } else { everything && !private || text(block, "/cidr").starts_with("10.") }
+            let private = list(block, "/except")
+                .iter()
+                .any(|range| range == "10.0.0.0/8" || range == "fc00::/7");
+            if *public {
+                everything
+            } else {
+                everything && !private || text(block, "/cidr").starts_with("10.")
+            }
         }),
     }
 }
 
 /// Labels of a namespace, with the one the server adds.
 fn namespace_labels(render: &Render, name: &str) -> Labels {
-    let mut labels = render.find("Namespace", "", name).map(|object| map(&object.0, "/metadata/labels")).unwrap_or_default();
+    let mut labels = render
+        .find("Namespace", "", name)
+        .map(|object| map(&object.0, "/metadata/labels"))
+        .unwrap_or_default();
     labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
     labels
 }
@@ -230,13 +319,25 @@ pub(crate) fn network_matrix(render: &Render, tables: &Tables, report: &mut Repo
         .allowed
         .iter()
         .filter(|row| row.overlays.contains(&render.overlay))
-        .flat_map(|row| row.ports.iter().map(|port| (row.from.clone(), row.to.clone(), *port)))
+        .flat_map(|row| {
+            row.ports
+                .iter()
+                .map(|port| (row.from.clone(), row.to.clone(), *port))
+        })
         .collect();
     let found = connections(render, tables);
     for (from, to, port) in found.difference(&wanted) {
-        report.place(from, format!("it can connect to {to}, port {port}"), "add the pair to deploy/network.toml, or close it");
+        report.place(
+            from,
+            format!("it can connect to {to}, port {port}"),
+            "add the pair to deploy/network.toml, or close it",
+        );
     }
     for (from, to, port) in wanted.difference(&found) {
-        report.place(from, format!("it cannot connect to {to}, port {port}"), "allow it on both sides, or drop the pair");
+        report.place(
+            from,
+            format!("it cannot connect to {to}, port {port}"),
+            "allow it on both sides, or drop the pair",
+        );
     }
 }

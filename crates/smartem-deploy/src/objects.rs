@@ -161,19 +161,21 @@ pub(crate) fn selects(selector: &Value, labels: &BTreeMap<String, String>) -> bo
         .iter()
         .all(|(key, value)| labels.get(key) == Some(value));
     plain
-        && list(selector, "/matchExpressions").iter().all(|expression| {
-            let found = labels.get(text(expression, "/key"));
-            let among = |value: &String| {
-                list(expression, "/values")
-                    .iter()
-                    .any(|wanted| wanted.as_str() == Some(value))
-            };
-            match text(expression, "/operator") {
-                "In" => found.is_some_and(among),
-                "NotIn" => !found.is_some_and(among),
-                "Exists" => found.is_some(),
-                "DoesNotExist" => found.is_none(),
-                _ => false,
-            }
-        })
+        && list(selector, "/matchExpressions")
+            .iter()
+            .all(|expression| {
+                let found = labels.get(text(expression, "/key"));
+                let among = |value: &String| {
+                    list(expression, "/values")
+                        .iter()
+                        .any(|wanted| wanted.as_str() == Some(value))
+                };
+                match text(expression, "/operator") {
+                    "In" => found.is_some_and(among),
+                    "NotIn" => !found.is_some_and(among),
+                    "Exists" => found.is_some(),
+                    "DoesNotExist" => found.is_none(),
+                    _ => false,
+                }
+            })
 }

@@ -113,7 +113,10 @@ pub struct SecretRow {
 impl SecretRow {
     /// Namespaces in which it is.
     pub fn namespaces(&self) -> impl Iterator<Item = &str> {
-        self.namespace.iter().chain(&self.namespaces).map(String::as_str)
+        self.namespace
+            .iter()
+            .chain(&self.namespaces)
+            .map(String::as_str)
     }
 }
 
@@ -144,7 +147,10 @@ pub struct Process {
 impl Process {
     /// Its budget in seconds.
     pub fn budget_seconds(&self) -> Option<i64> {
-        let (number, scale) = match self.budget.split_at_checked(self.budget.len().checked_sub(1)?)? {
+        let (number, scale) = match self
+            .budget
+            .split_at_checked(self.budget.len().checked_sub(1)?)?
+        {
             (number, "s") => (number, 1),
             (number, "m") => (number, 60),
             (number, "h") => (number, 3600),
@@ -216,7 +222,10 @@ impl Tables {
         let network: NetworkFile = read(root, "deploy/network.toml")?;
         let limits: LimitsFile = read(root, "deploy/limits.toml")?;
         let processes: ProcessesFile = read(root, "config/smartem.toml")?;
-        let issued = secrets.issued.into_iter().map(|row| SecretRow { issued: true, ..row });
+        let issued = secrets.issued.into_iter().map(|row| SecretRow {
+            issued: true,
+            ..row
+        });
         let mut tables = Self {
             images: images.images,
             digests: images.digests,
@@ -244,12 +253,22 @@ impl Tables {
             if matches!(name.as_str(), "target" | "node_modules" | ".git" | "dist") {
                 continue;
             }
-            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let path = if folder.is_empty() {
+                name
+            } else {
+                format!("{folder}/{name}")
+            };
             let is_folder = entry.path().is_dir();
-            let extension = Path::new(&path).extension().and_then(|ending| ending.to_str());
+            let extension = Path::new(&path)
+                .extension()
+                .and_then(|ending| ending.to_str());
             let kept = match extension {
-                Some("md") if path.starts_with("docs/") || path.starts_with("deploy/") => Some(&mut self.documents),
-                Some("yml" | "yaml") if path.starts_with("deploy/prometheus/") => Some(&mut self.prometheus),
+                Some("md") if path.starts_with("docs/") || path.starts_with("deploy/") => {
+                    Some(&mut self.documents)
+                }
+                Some("yml" | "yaml") if path.starts_with("deploy/prometheus/") => {
+                    Some(&mut self.prometheus)
+                }
                 _ => None,
             };
             if let Some(kept) = kept {

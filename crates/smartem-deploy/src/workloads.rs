@@ -96,7 +96,8 @@ impl<'a> Workload<'a> {
     /// The most pods there can be at the same time, without those of an update.
     pub fn most_pods(&self, render: &Render) -> i64 {
         if self.is_job() {
-            return objects::number(&self.object.0, "/spec/jobTemplate/spec/parallelism").unwrap_or(1);
+            return objects::number(&self.object.0, "/spec/jobTemplate/spec/parallelism")
+                .unwrap_or(1);
         }
         let scaled = render
             .of_kind("HorizontalPodAutoscaler")

@@ -26,10 +26,18 @@ pub(super) fn cron_parses(render: &Render, _: &Tables, report: &mut Report) {
     for job in render.of_kind("CronJob") {
         let schedule = text(&job.0, "/spec/schedule");
         if let Some(fault) = cron::fault(schedule) {
-            report.object(job, format!("`{schedule}` is no schedule: {fault}"), "write five fields");
+            report.object(
+                job,
+                format!("`{schedule}` is no schedule: {fault}"),
+                "write five fields",
+            );
         }
         if text(&job.0, "/spec/timeZone") != "Etc/UTC" {
-            report.object(job, "its times are those of the controller", "set timeZone: Etc/UTC");
+            report.object(
+                job,
+                "its times are those of the controller",
+                "set timeZone: Etc/UTC",
+            );
         }
     }
 }
@@ -39,21 +47,40 @@ pub(super) fn cron_policy(render: &Render, _: &Tables, report: &mut Report) {
     for workload in workloads(render).filter(|workload| workload.object.kind() == "CronJob") {
         let job = workload.object;
         if text(&job.0, "/spec/concurrencyPolicy") != "Forbid" {
-            report.object(job, "the next run ends or doubles the one at work", "set concurrencyPolicy: Forbid");
+            report.object(
+                job,
+                "the next run ends or doubles the one at work",
+                "set concurrencyPolicy: Forbid",
+            );
         }
         match number(&job.0, "/spec/startingDeadlineSeconds") {
             Some(seconds) if seconds >= 10 => {}
-            _ => report.object(job, "after 100 missed starts it never starts again", "set startingDeadlineSeconds, 10 or more"),
+            _ => report.object(
+                job,
+                "after 100 missed starts it never starts again",
+                "set startingDeadlineSeconds, 10 or more",
+            ),
         }
-        let spec = job.0.pointer("/spec/jobTemplate/spec").unwrap_or(&Value::Null);
+        let spec = job
+            .0
+            .pointer("/spec/jobTemplate/spec")
+            .unwrap_or(&Value::Null);
         if number(spec, "/backoffLimit").is_none_or(|limit| limit > 3) {
-            report.object(job, "it is tried again six times and more", "set backoffLimit to 3 or less");
+            report.object(
+                job,
+                "it is tried again six times and more",
+                "set backoffLimit to 3 or less",
+            );
         }
         if number(spec, "/ttlSecondsAfterFinished").is_none() {
             report.object(job, "what has ended stays", "set ttlSecondsAfterFinished");
         }
         if text(spec, "/podReplacementPolicy") != "Failed" {
-            report.object(job, "a new pod starts while the old one ends", "set podReplacementPolicy: Failed");
+            report.object(
+                job,
+                "a new pod starts while the old one ends",
+                "set podReplacementPolicy: Failed",
+            );
         }
         for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
             if number(&job.0, &format!("/spec/{field}")).is_none() {
@@ -69,24 +96,47 @@ fn failure_policy(workload: &Workload, spec: &Value, report: &mut Report) {
     let rules = list(spec, "/podFailurePolicy/rules");
     let ignores = rules.iter().any(|rule| {
         text(rule, "/action") == "Ignore"
-            && list(rule, "/onPodConditions").iter().any(|condition| text(condition, "/type") == "DisruptionTarget")
+            && list(rule, "/onPodConditions")
+                .iter()
+                .any(|condition| text(condition, "/type") == "DisruptionTarget")
     });
     if !ignores {
-        report.object(workload.object, "a drained node counts as a failure", "ignore DisruptionTarget in podFailurePolicy");
+        report.object(
+            workload.object,
+            "a drained node counts as a failure",
+            "ignore DisruptionTarget in podFailurePolicy",
+        );
     }
-    let names: BTreeSet<&str> = workload.all_containers().map(|container| text(container, "/name")).collect();
+    let names: BTreeSet<&str> = workload
+        .all_containers()
+        .map(|container| text(container, "/name"))
+        .collect();
     let mut covered = BTreeSet::new();
-    for rule in rules.iter().filter(|rule| text(rule, "/action") == "FailJob") {
+    for rule in rules
+        .iter()
+        .filter(|rule| text(rule, "/action") == "FailJob")
+    {
         let name = text(rule, "/onExitCodes/containerName");
         if !names.contains(name) {
-            report.object(workload.object, format!("its podFailurePolicy names `{name}`, which is no container"), "name one that is");
+            report.object(
+                workload.object,
+                format!("its podFailurePolicy names `{name}`, which is no container"),
+                "name one that is",
+            );
         }
         let values = list(rule, "/onExitCodes/values");
-        if [64, 65, 78].iter().all(|code| values.iter().any(|value| value == code)) {
+        if [64, 65, 78]
+            .iter()
+            .all(|code| values.iter().any(|value| value == code))
+        {
             covered.insert(name);
         }
         if values.iter().any(|value| value == 75) {
-            report.object(workload.object, "exit code 75 means try again", "leave it out of FailJob");
+            report.object(
+                workload.object,
+                "exit code 75 means try again",
+                "leave it out of FailJob",
+            );
         }
     }
     for container in workload.all_containers() {
@@ -110,16 +160,27 @@ pub(super) fn cron_deadline_below_period(render: &Render, tables: &Tables, repor
         };
         if let Some(pause) = cron::shortest_pause(text(&job.0, "/spec/schedule")) {
             if deadline >= pause {
-                report.object(job, format!("it may run {deadline} s, and starts every {pause} s"), "lower activeDeadlineSeconds");
+                report.object(
+                    job,
+                    format!("it may run {deadline} s, and starts every {pause} s"),
+                    "lower activeDeadlineSeconds",
+                );
             }
             if number(&job.0, "/spec/startingDeadlineSeconds").is_some_and(|late| late > pause) {
-                report.object(job, format!("it may start later than the next start, {pause} s"), "lower startingDeadlineSeconds");
+                report.object(
+                    job,
+                    format!("it may start later than the next start, {pause} s"),
+                    "lower startingDeadlineSeconds",
+                );
             }
         }
-        let budget = process(job)
-            .and_then(|name| tables.processes.get(&name)?.budget_seconds());
+        let budget = process(job).and_then(|name| tables.processes.get(&name)?.budget_seconds());
         if budget.is_some_and(|budget| deadline <= budget) {
-            report.object(job, format!("it is killed after {deadline} s, within the budget of its process"), "raise activeDeadlineSeconds");
+            report.object(
+                job,
+                format!("it is killed after {deadline} s, within the budget of its process"),
+                "raise activeDeadlineSeconds",
+            );
         }
     }
 }
@@ -130,36 +191,66 @@ pub(super) fn process_schedules_equal(render: &Render, tables: &Tables, report: 
     if render.of_kind("CronJob").next().is_none() {
         return;
     }
-    let jobs: BTreeMap<String, &Object> =
-        render.of_kind("CronJob").filter_map(|job| Some((process(job)?, job))).collect();
+    let jobs: BTreeMap<String, &Object> = render
+        .of_kind("CronJob")
+        .filter_map(|job| Some((process(job)?, job)))
+        .collect();
     for (name, process) in &tables.processes {
         let Some(job) = jobs.get(name) else {
-            report.place(format!("process {name}"), "it has no CronJob", "add etl-<process>");
+            report.place(
+                format!("process {name}"),
+                "it has no CronJob",
+                "add etl-<process>",
+            );
             continue;
         };
         let rests = process.schedule.is_empty();
         let wanted = if rests { NEVER } else { &process.schedule };
         let found = text(&job.0, "/spec/schedule");
         if found != wanted {
-            report.object(job, format!("its schedule is `{found}`"), format!("config/smartem.toml has `{wanted}`"));
+            report.object(
+                job,
+                format!("its schedule is `{found}`"),
+                format!("config/smartem.toml has `{wanted}`"),
+            );
         }
         if rests != is_suspended(job) {
-            report.object(job, "suspended is what has no schedule, and only that", "see config/smartem.toml");
+            report.object(
+                job,
+                "suspended is what has no schedule, and only that",
+                "see config/smartem.toml",
+            );
         }
     }
     for (name, job) in &jobs {
         if !tables.processes.contains_key(name) {
-            report.object(job, format!("`{name}` is no process"), "see `smartem etl list`");
+            report.object(
+                job,
+                format!("`{name}` is no process"),
+                "see `smartem etl list`",
+            );
         }
         if job.name() != format!("etl-{name}") {
-            report.object(job, "its name is not that of its process", format!("name it etl-{name}"));
+            report.object(
+                job,
+                "its name is not that of its process",
+                format!("name it etl-{name}"),
+            );
         }
         let runs = workloads(render)
             .filter(|workload| workload.object == *job)
             .flat_map(|workload| workload.containers().to_vec())
-            .any(|container| list(&container, "/args").get(..3).is_some_and(|args| args == ["etl", "run", name.as_str()]));
+            .any(|container| {
+                list(&container, "/args")
+                    .get(..3)
+                    .is_some_and(|args| args == ["etl", "run", name.as_str()])
+            });
         if !runs {
-            report.object(job, "no container of it runs this process", format!("args: [etl, run, {name}]"));
+            report.object(
+                job,
+                "no container of it runs this process",
+                format!("args: [etl, run, {name}]"),
+            );
         }
     }
 }
@@ -169,7 +260,11 @@ pub(super) fn job_restart_policy(render: &Render, _: &Tables, report: &mut Repor
     for workload in workloads(render).filter(Workload::is_job) {
         let policy = text(workload.spec(), "/restartPolicy");
         if policy != "Never" {
-            report.object(workload.object, format!("its restartPolicy is `{policy}`"), "Never");
+            report.object(
+                workload.object,
+                format!("its restartPolicy is `{policy}`"),
+                "Never",
+            );
         }
     }
 }
@@ -179,19 +274,33 @@ pub(super) fn job_restart_policy(render: &Render, _: &Tables, report: &mut Repor
 pub(super) fn backup_cronjobs_present(render: &Render, _: &Tables, report: &mut Report) {
     let runs = |namespace: &str, name: &str| {
         render.find("CronJob", namespace, name).is_some_and(|job| {
-            !is_suspended(job) && !cron::starts(text(&job.0, "/spec/schedule"), cron::WEEK).is_empty()
+            !is_suspended(job)
+                && !cron::starts(text(&job.0, "/spec/schedule"), cron::WEEK).is_empty()
         })
     };
     let mut wanted = Vec::new();
     if render.of_kind("CronJob").next().is_some() || render.of_kind("Deployment").next().is_some() {
-        wanted.extend([("smartemission", "etl-backup"), ("smartemission", "etl-backup-verify")]);
+        wanted.extend([
+            ("smartemission", "etl-backup"),
+            ("smartemission", "etl-backup-verify"),
+        ]);
     }
-    for set in render.of_kind("StatefulSet").filter(|set| set.name() == "influxdb") {
-        wanted.extend([(set.namespace(), "influxdb-backup"), (set.namespace(), "influxdb-verify")]);
+    for set in render
+        .of_kind("StatefulSet")
+        .filter(|set| set.name() == "influxdb")
+    {
+        wanted.extend([
+            (set.namespace(), "influxdb-backup"),
+            (set.namespace(), "influxdb-verify"),
+        ]);
     }
     for (namespace, name) in wanted {
         if !runs(namespace, name) {
-            report.place(format!("CronJob {namespace}/{name}"), "it does not run every week", "schedule it, not suspended");
+            report.place(
+                format!("CronJob {namespace}/{name}"),
+                "it does not run every week",
+                "schedule it, not suspended",
+            );
         }
     }
     for config in render.of_kind("ConfigMap") {
@@ -204,7 +313,11 @@ pub(super) fn backup_cronjobs_present(render: &Render, _: &Tables, report: &mut 
             .get("process")
             .and_then(|processes| processes.get("backup")?.get("backup")?.get("to")?.as_str());
         if !collects_only && !settings.is_empty() && to.is_none_or(str::is_empty) {
-            report.object(config, "backups have no place", "set `to` of [process.backup.backup]");
+            report.object(
+                config,
+                "backups have no place",
+                "set `to` of [process.backup.backup]",
+            );
         }
     }
 }

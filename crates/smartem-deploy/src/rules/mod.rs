@@ -32,7 +32,12 @@ pub struct Finding {
 
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { rule, object, problem, remedy } = self;
+        let Self {
+            rule,
+            object,
+            problem,
+            remedy,
+        } = self;
         write!(f, "{rule}: {object}: {problem}; {remedy}")
     }
 }
@@ -50,7 +55,12 @@ impl Report {
     }
 
     /// Something is wrong with what is not one object.
-    pub(crate) fn place(&mut self, place: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) {
+    pub(crate) fn place(
+        &mut self,
+        place: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.findings.push(Finding {
             rule: self.rule,
             object: place.into(),
@@ -75,12 +85,24 @@ pub const RULES: &[(&str, Rule)] = &[
     ("images_pinned", images::images_pinned),
     ("resources_declared", resources::resources_declared),
     ("psa_restricted", security::psa_restricted),
-    ("exposed_routes_equal_table", routes::exposed_routes_equal_table),
+    (
+        "exposed_routes_equal_table",
+        routes::exposed_routes_equal_table,
+    ),
     ("least_privilege_roles", security::least_privilege_roles),
     ("cron_policy", jobs::cron_policy),
-    ("cron_deadline_below_period", jobs::cron_deadline_below_period),
-    ("unknown_settings_rejected", settings::unknown_settings_rejected),
-    ("every_service_has_a_client", targets::every_service_has_a_client),
+    (
+        "cron_deadline_below_period",
+        jobs::cron_deadline_below_period,
+    ),
+    (
+        "unknown_settings_rejected",
+        settings::unknown_settings_rejected,
+    ),
+    (
+        "every_service_has_a_client",
+        targets::every_service_has_a_client,
+    ),
     ("docs_paths_exist", documents::docs_paths_exist),
     ("alerts_have_unit_tests", documents::alerts_have_unit_tests),
     ("hardening_complete", hardening::hardening_complete),
@@ -91,10 +113,16 @@ pub const RULES: &[(&str, Rule)] = &[
     ("cron_parses", jobs::cron_parses),
     ("process_schedules_equal", jobs::process_schedules_equal),
     ("job_restart_policy", jobs::job_restart_policy),
-    ("selectors_match_templates", targets::selectors_match_templates),
+    (
+        "selectors_match_templates",
+        targets::selectors_match_templates,
+    ),
     ("named_ports_exist", targets::named_ports_exist),
     ("targets_exist", targets::targets_exist),
-    ("disruption_budget_has_one_field", targets::disruption_budget_has_one_field),
+    (
+        "disruption_budget_has_one_field",
+        targets::disruption_budget_has_one_field,
+    ),
     ("tcp_route_not_on_tls", routes::tcp_route_not_on_tls),
     ("secrets_have_no_data", references::secrets_have_no_data),
     ("env_refers_to_earlier", references::env_refers_to_earlier),
@@ -117,7 +145,12 @@ pub fn check(render: &Render, tables: &Tables) -> Vec<Finding> {
 }
 
 /// Holds an overlay against one rule.
-pub fn check_rule(name: &'static str, rule: Rule, render: &Render, tables: &Tables) -> Vec<Finding> {
+pub fn check_rule(
+    name: &'static str,
+    rule: Rule,
+    render: &Render,
+    tables: &Tables,
+) -> Vec<Finding> {
     let mut report = Report {
         rule: name,
         findings: Vec::new(),

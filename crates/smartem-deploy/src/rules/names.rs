@@ -12,7 +12,11 @@ pub(super) fn names_unique(render: &Render, _: &Tables, report: &mut Report) {
     let mut seen = BTreeSet::new();
     for object in &render.objects {
         if !seen.insert(object.id()) {
-            report.object(object, "a second object with this kind and name", "name it otherwise");
+            report.object(
+                object,
+                "a second object with this kind and name",
+                "name it otherwise",
+            );
         }
     }
 }
@@ -22,10 +26,17 @@ pub(super) fn service_names_resolve(render: &Render, _: &Tables, report: &mut Re
     for set in render.of_kind("StatefulSet") {
         let name = text(&set.0, "/spec/serviceName");
         if render.find("Service", set.namespace(), name).is_none() {
-            report.object(set, format!("its Service `{name}` does not exist"), "name one that does");
+            report.object(
+                set,
+                format!("its Service `{name}` does not exist"),
+                "name one that does",
+            );
         }
     }
-    let namespaces: BTreeSet<_> = render.of_kind("Namespace").map(|object| object.name()).collect();
+    let namespaces: BTreeSet<_> = render
+        .of_kind("Namespace")
+        .map(|object| object.name())
+        .collect();
     for object in &render.objects {
         let mut texts = Vec::new();
         all_texts(&object.0, &mut texts);
@@ -40,7 +51,9 @@ pub(super) fn service_names_resolve(render: &Render, _: &Tables, report: &mut Re
             if !elsewhere && render.find("Service", namespace, name).is_none() {
                 report.object(
                     object,
-                    format!("there is no Service `{name}` in `{namespace}` for the address `{host}`"),
+                    format!(
+                        "there is no Service `{name}` in `{namespace}` for the address `{host}`"
+                    ),
                     "name one that is in this overlay",
                 );
             }
@@ -52,15 +65,24 @@ pub(super) fn service_names_resolve(render: &Render, _: &Tables, report: &mut Re
 fn hosts(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .filter(|line| !line.trim_start().starts_with('#'))
-        .flat_map(|line| line.split("://").skip(1))
-        .filter_map(|rest| {
+        .flat_map(|line| line.split("://").zip(line.split("://").skip(1)))
+        // The host of a bucket is no host.
+        .filter(|(before, _)| {
+            !["s3", "azblob", "file"]
+                .iter()
+                .any(|scheme| before.ends_with(scheme))
+        })
+        .filter_map(|(_, rest)| {
             let authority = rest.split(['/', '"', '\'', ' ', '?', ',']).next()?;
             let host = authority.rsplit('@').next()?.split(':').next()?;
             let plain = !host.is_empty()
-                && host
-                    .chars()
-                    .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-.".contains(letter));
-            (plain && host != "localhost" && host.contains(|letter: char| letter.is_ascii_lowercase())).then_some(host)
+                && host.chars().all(|letter| {
+                    letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-.".contains(letter)
+                });
+            (plain
+                && host != "localhost"
+                && host.contains(|letter: char| letter.is_ascii_lowercase()))
+            .then_some(host)
         })
 }
 
@@ -82,9 +104,17 @@ pub(super) fn namespace_set(render: &Render, _: &Tables, report: &mut Report) {
                 report.object(object, "its kind has no namespace", "leave it out");
             }
         } else if namespace.is_empty() {
-            report.object(object, "no namespace: it goes where kubectl points to", "set it in the overlay");
+            report.object(
+                object,
+                "no namespace: it goes where kubectl points to",
+                "set it in the overlay",
+            );
         } else if render.find("Namespace", "", namespace).is_none() {
-            report.object(object, format!("there is no Namespace `{namespace}`"), "add it to the overlay");
+            report.object(
+                object,
+                format!("there is no Namespace `{namespace}`"),
+                "add it to the overlay",
+            );
         }
     }
 }

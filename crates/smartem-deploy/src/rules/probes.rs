@@ -16,7 +16,11 @@ pub(super) fn liveness_is_cheap(render: &Render, _: &Tables, report: &mut Report
             let name = text(container, "/name");
             for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
                 if container.get(probe).is_none() && !list(container, "/ports").is_empty() {
-                    report.object(workload.object, format!("container `{name}` has no {probe}"), "add one");
+                    report.object(
+                        workload.object,
+                        format!("container `{name}` has no {probe}"),
+                        "add one",
+                    );
                 }
             }
             let path = text(container, "/livenessProbe/httpGet/path");

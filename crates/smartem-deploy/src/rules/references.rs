@@ -33,7 +33,10 @@ fn references(workload: &Workload, kind: &str) -> Vec<Reference> {
     };
     let items = |source: Option<&Value>| {
         source.map_or_else(Vec::new, |source| {
-            list(source, "/items").iter().map(|item| text(item, "/key").to_owned()).collect()
+            list(source, "/items")
+                .iter()
+                .map(|item| text(item, "/key").to_owned())
+                .collect()
         })
     };
     for own in workload.volumes() {
@@ -68,7 +71,11 @@ pub(super) fn secret_refs_local(render: &Render, tables: &Tables, report: &mut R
             return;
         };
         for key in keys.iter().filter(|key| !row.keys.contains(key)) {
-            report.object(object, format!("the Secret `{name}` has no key `{key}`"), "use a key of the table");
+            report.object(
+                object,
+                format!("the Secret `{name}` has no key `{key}`"),
+                "use a key of the table",
+            );
         }
     };
     for workload in workloads(render) {
@@ -97,7 +104,11 @@ pub(super) fn secret_refs_local(render: &Render, tables: &Tables, report: &mut R
         {
             let name = text(certificate, "/name");
             if certificate.get("namespace").is_some() {
-                report.object(gateway, format!("the Secret `{name}` is of another namespace"), "keep it in this one");
+                report.object(
+                    gateway,
+                    format!("the Secret `{name}` is of another namespace"),
+                    "keep it in this one",
+                );
             }
             refer(gateway, name, &["tls.crt".to_owned()], report);
             consumers
@@ -116,7 +127,11 @@ fn table_is_used(
     consumers: &BTreeMap<(String, String), BTreeSet<String>>,
     report: &mut Report,
 ) {
-    for row in tables.secrets.iter().filter(|row| row.overlays.contains(&render.overlay)) {
+    for row in tables
+        .secrets
+        .iter()
+        .filter(|row| row.overlays.contains(&render.overlay))
+    {
         let place = format!("deploy/secrets.toml, `{}`", row.name);
         let mut used: BTreeSet<&str> = BTreeSet::new();
         for namespace in row.namespaces() {
@@ -125,19 +140,34 @@ fn table_is_used(
                 continue;
             };
             used.extend(found.iter().map(String::as_str));
-            for consumer in found.iter().filter(|consumer| !row.consumers.contains(consumer)) {
-                report.place(&place, format!("`{consumer}` in `{namespace}` uses it too"), "add it to `consumers`");
+            for consumer in found
+                .iter()
+                .filter(|consumer| !row.consumers.contains(consumer))
+            {
+                report.place(
+                    &place,
+                    format!("`{consumer}` in `{namespace}` uses it too"),
+                    "add it to `consumers`",
+                );
             }
         }
         if used.is_empty() {
-            report.place(&place, format!("nobody uses it in overlay `{}`", render.overlay), "drop the row");
+            report.place(
+                &place,
+                format!("nobody uses it in overlay `{}`", render.overlay),
+                "drop the row",
+            );
         }
         if row.issued
             && !render
                 .of_kind("Certificate")
                 .any(|certificate| text(&certificate.0, "/spec/secretName") == row.name)
         {
-            report.place(&place, "no Certificate makes it", "add one, or move the row to [[secret]]");
+            report.place(
+                &place,
+                "no Certificate makes it",
+                "add one, or move the row to [[secret]]",
+            );
         }
     }
 }
@@ -146,7 +176,11 @@ fn table_is_used(
 pub(super) fn secrets_have_no_data(render: &Render, _: &Tables, report: &mut Report) {
     for secret in render.of_kind("Secret") {
         if secret.0.get("data").is_some() || secret.0.get("stringData").is_some() {
-            report.object(secret, "a Secret with its values is in the manifests", "only name it; deploy/secrets.toml says who makes it");
+            report.object(
+                secret,
+                "a Secret with its values is in the manifests",
+                "only name it; deploy/secrets.toml says who makes it",
+            );
         }
     }
 }
@@ -157,10 +191,16 @@ pub(super) fn env_refers_to_earlier(render: &Render, _: &Tables, report: &mut Re
         for container in workload.all_containers() {
             let mut known = BTreeSet::new();
             let mut miss = |texts: &mut dyn Iterator<Item = &str>, known: &BTreeSet<&str>| {
-                for name in texts.flat_map(variables).filter(|name| !known.contains(name)) {
+                for name in texts
+                    .flat_map(variables)
+                    .filter(|name| !known.contains(name))
+                {
                     report.object(
                         workload.object,
-                        format!("`$({name})` in `{}` is not set before", text(container, "/name")),
+                        format!(
+                            "`$({name})` in `{}` is not set before",
+                            text(container, "/name")
+                        ),
                         "set it above",
                     );
                 }
@@ -170,7 +210,9 @@ pub(super) fn env_refers_to_earlier(render: &Render, _: &Tables, report: &mut Re
                 known.insert(text(variable, "/name"));
             }
             if list(container, "/envFrom").is_empty() {
-                let words = list(container, "/args").iter().chain(list(container, "/command"));
+                let words = list(container, "/args")
+                    .iter()
+                    .chain(list(container, "/command"));
                 miss(&mut words.filter_map(Value::as_str), &known);
             }
         }
@@ -182,7 +224,9 @@ pub(super) fn variables(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("$(").filter_map(|(at, _)| {
         let escaped = text[..at].ends_with('$');
         let name = text[at + 2..].split_once(')')?.0;
-        let plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        let plain = name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
         (!escaped && plain && !name.is_empty()).then_some(name)
     })
 }
@@ -195,10 +239,16 @@ pub(super) fn config_refs_exist(render: &Render, tables: &Tables, report: &mut R
         for reference in references(&workload, "ConfigMap") {
             used.insert((namespace.to_owned(), reference.name.clone()));
             let Some(config) = render.find("ConfigMap", namespace, &reference.name) else {
-                if !tables.made_elsewhere.contains(&format!("{namespace}/{}", reference.name)) {
+                // Every namespace has this one.
+                let given = reference.name == "kube-root-ca.crt";
+                let place = format!("{namespace}/{}", reference.name);
+                if !given && !tables.made_elsewhere.contains(&place) {
                     report.object(
                         workload.object,
-                        format!("there is no ConfigMap `{}` in `{namespace}`", reference.name),
+                        format!(
+                            "there is no ConfigMap `{}` in `{namespace}`",
+                            reference.name
+                        ),
                         "add it to the overlay",
                     );
                 }
@@ -206,7 +256,11 @@ pub(super) fn config_refs_exist(render: &Render, tables: &Tables, report: &mut R
             };
             let keys = map(&config.0, "/data");
             for key in reference.keys.iter().filter(|key| !keys.contains_key(*key)) {
-                report.object(workload.object, format!("{} has no key `{key}`", config.id()), "add it");
+                report.object(
+                    workload.object,
+                    format!("{} has no key `{key}`", config.id()),
+                    "add it",
+                );
             }
         }
     }

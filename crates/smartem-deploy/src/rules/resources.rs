@@ -30,19 +30,33 @@ pub(super) fn resources_declared(render: &Render, _: &Tables, report: &mut Repor
                 }
             }
             for resource in ["memory", "ephemeral-storage", "cpu"] {
-                let at = |kind: &str| thousandths(text(container, &format!("/resources/{kind}/{resource}")));
+                let at = |kind: &str| {
+                    thousandths(text(container, &format!("/resources/{kind}/{resource}")))
+                };
                 if let (Some(asked), Some(most)) = (at("requests"), at("limits"))
                     && asked > most
                 {
-                    report.object(workload.object, format!("container `{name}` asks for more {resource} than it may use"), "raise the limit");
+                    report.object(
+                        workload.object,
+                        format!("container `{name}` asks for more {resource} than it may use"),
+                        "raise the limit",
+                    );
                 }
             }
             let limited = container.pointer("/resources/limits/cpu").is_some();
             if workload.is_job() && !limited {
-                report.object(workload.object, format!("container `{name}` may take all processors"), "limit its cpu");
+                report.object(
+                    workload.object,
+                    format!("container `{name}` may take all processors"),
+                    "limit its cpu",
+                );
             }
             if !workload.is_job() && limited {
-                report.object(workload.object, format!("container `{name}` is slowed down by its cpu limit"), "leave the limit out");
+                report.object(
+                    workload.object,
+                    format!("container `{name}` is slowed down by its cpu limit"),
+                    "leave the limit out",
+                );
             }
         }
     }

@@ -19,10 +19,18 @@ fn exposed(render: &Render) -> Exposed {
                         "Exact" => PathKind::Exact,
                         _ => PathKind::Prefix,
                     };
-                    found.insert((text(path, "/path/value").to_owned(), kind, text(backend, "/name").to_owned()));
+                    found.insert((
+                        text(path, "/path/value").to_owned(),
+                        kind,
+                        text(backend, "/name").to_owned(),
+                    ));
                 }
                 if list(rule, "/matches").is_empty() {
-                    found.insert(("/".to_owned(), PathKind::Prefix, text(backend, "/name").to_owned()));
+                    found.insert((
+                        "/".to_owned(),
+                        PathKind::Prefix,
+                        text(backend, "/name").to_owned(),
+                    ));
                 }
             }
         }
@@ -40,7 +48,11 @@ fn exposed(render: &Render) -> Exposed {
             found.insert((text(path, "/path").to_owned(), kind, service.to_owned()));
         }
         if ingress.0.pointer("/spec/defaultBackend").is_some() {
-            found.insert(("defaultBackend".to_owned(), PathKind::Prefix, ingress.name().to_owned()));
+            found.insert((
+                "defaultBackend".to_owned(),
+                PathKind::Prefix,
+                ingress.name().to_owned(),
+            ));
         }
     }
     found
@@ -62,23 +74,44 @@ pub(super) fn exposed_routes_equal_table(render: &Render, tables: &Tables, repor
     };
     let found = exposed(render);
     for (path, kind, service) in found.difference(&wanted) {
-        report.place(path, format!("{kind:?} to `{service}` is open"), "add the row to deploy/routes.toml, or close it");
+        report.place(
+            path,
+            format!("{kind:?} to `{service}` is open"),
+            "add the row to deploy/routes.toml, or close it",
+        );
     }
     for (path, kind, service) in wanted.difference(&found) {
-        report.place(path, format!("{kind:?} to `{service}` is in deploy/routes.toml only"), "add the route to gateway or ingress");
+        report.place(
+            path,
+            format!("{kind:?} to `{service}` is in deploy/routes.toml only"),
+            "add the route to gateway or ingress",
+        );
     }
     for service in render.of_kind("Service") {
         let kind = text(&service.0, "/spec/type");
-        if matches!(kind, "LoadBalancer" | "NodePort") || !list(&service.0, "/spec/externalIPs").is_empty() {
-            report.object(service, format!("it is open to the outside as {kind}"), "use ClusterIP, and a route");
+        if matches!(kind, "LoadBalancer" | "NodePort")
+            || !list(&service.0, "/spec/externalIPs").is_empty()
+        {
+            report.object(
+                service,
+                format!("it is open to the outside as {kind}"),
+                "use ClusterIP, and a route",
+            );
         }
     }
     for object in render.of_kind("Ingress").chain(render.of_kind("HTTPRoute")) {
-        let annotated = object.0.pointer("/metadata/annotations").and_then(|value| value.as_object());
+        let annotated = object
+            .0
+            .pointer("/metadata/annotations")
+            .and_then(|value| value.as_object());
         for name in annotated.into_iter().flatten().map(|(name, _)| name) {
             let of_certificates = name.starts_with("cert-manager.io/");
             if !of_certificates {
-                report.object(object, format!("`{name}` is understood by one controller only"), "let the server do it");
+                report.object(
+                    object,
+                    format!("`{name}` is understood by one controller only"),
+                    "let the server do it",
+                );
             }
         }
     }
@@ -92,7 +125,11 @@ fn plain_http(render: &Render, report: &mut Report) {
             let plain = text(listener, "/protocol") == "HTTP";
             let others = text(listener, "/allowedRoutes/namespaces/from") != "Same";
             if plain && others {
-                report.object(gateway, "routes of others can use the listener without TLS", "allow those of the namespace only");
+                report.object(
+                    gateway,
+                    "routes of others can use the listener without TLS",
+                    "allow those of the namespace only",
+                );
             }
         }
     }
@@ -104,28 +141,47 @@ fn plain_http(render: &Render, report: &mut Report) {
             .iter()
             .any(|rule| !list(rule, "/backendRefs").is_empty());
         if plain && answers {
-            report.object(route, "it answers without TLS", "name the listener `https` in sectionName");
+            report.object(
+                route,
+                "it answers without TLS",
+                "name the listener `https` in sectionName",
+            );
         }
     }
 }
 
 /// Where there is a broker, stations reach it with TLS, and it asks for passwords.
 pub(super) fn mqtt_route(render: &Render, _: &Tables, report: &mut Report) {
-    let brokers: Vec<&Object> = render.of_kind("StatefulSet").filter(|set| set.name() == "mosquitto").collect();
+    let brokers: Vec<&Object> = render
+        .of_kind("StatefulSet")
+        .filter(|set| set.name() == "mosquitto")
+        .collect();
     for broker in brokers {
         let to_broker = |route: &Object| {
             list(&route.0, "/spec/rules")
                 .iter()
                 .flat_map(|rule| list(rule, "/backendRefs"))
-                .any(|backend| text(backend, "/name") == "mosquitto" && number(backend, "/port") == Some(1883))
+                .any(|backend| {
+                    text(backend, "/name") == "mosquitto" && number(backend, "/port") == Some(1883)
+                })
         };
         let has_gateway = render.of_kind("Gateway").next().is_some();
         if has_gateway && !render.of_kind("TLSRoute").any(to_broker) {
-            report.object(broker, "no TLSRoute leads to it", "add one to the listener `mqtts`");
+            report.object(
+                broker,
+                "no TLSRoute leads to it",
+                "add one to the listener `mqtts`",
+            );
         }
-        let websocket = exposed(render).iter().any(|(_, _, service)| service == "mosquitto");
+        let websocket = exposed(render)
+            .iter()
+            .any(|(_, _, service)| service == "mosquitto");
         if !websocket {
-            report.object(broker, "no path leads to it", "add MQTT over WebSocket to the routes");
+            report.object(
+                broker,
+                "no path leads to it",
+                "add MQTT over WebSocket to the routes",
+            );
         }
         let config = render
             .of_kind("ConfigMap")
@@ -133,7 +189,11 @@ pub(super) fn mqtt_route(render: &Render, _: &Tables, report: &mut Report) {
             .map_or("", |config| text(&config.0, "/data/mosquitto.conf"));
         for wanted in ["allow_anonymous false", "password_file ", "acl_file "] {
             if !config.lines().any(|line| line.starts_with(wanted)) {
-                report.object(broker, format!("its configuration has no `{}`", wanted.trim()), "ask for passwords, and say who may do what");
+                report.object(
+                    broker,
+                    format!("its configuration has no `{}`", wanted.trim()),
+                    "ask for passwords, and say who may do what",
+                );
             }
         }
     }
@@ -143,17 +203,32 @@ pub(super) fn mqtt_route(render: &Render, _: &Tables, report: &mut Report) {
 /// although the schema takes them.
 pub(super) fn tcp_route_not_on_tls(render: &Render, _: &Tables, report: &mut Report) {
     let listener = |namespace: &str, gateway: &str, name: &str| {
-        render.find("Gateway", namespace, gateway).and_then(|gateway| {
-            list(&gateway.0, "/spec/listeners").iter().find(|listener| text(listener, "/name") == name)
-        })
+        render
+            .find("Gateway", namespace, gateway)
+            .and_then(|gateway| {
+                list(&gateway.0, "/spec/listeners")
+                    .iter()
+                    .find(|listener| text(listener, "/name") == name)
+            })
     };
-    for (kind, protocols) in [("TCPRoute", &["TCP"][..]), ("TLSRoute", &["TLS"]), ("HTTPRoute", &["HTTP", "HTTPS"])] {
+    for (kind, protocols) in [
+        ("TCPRoute", &["TCP"][..]),
+        ("TLSRoute", &["TLS"]),
+        ("HTTPRoute", &["HTTP", "HTTPS"]),
+    ] {
         for route in render.of_kind(kind) {
             for parent in list(&route.0, "/spec/parentRefs") {
-                let namespace = parent.get("namespace").and_then(|name| name.as_str()).unwrap_or(route.namespace());
+                let namespace = parent
+                    .get("namespace")
+                    .and_then(|name| name.as_str())
+                    .unwrap_or(route.namespace());
                 let (gateway, section) = (text(parent, "/name"), text(parent, "/sectionName"));
                 match listener(namespace, gateway, section) {
-                    None => report.object(route, format!("no listener `{section}` in Gateway `{namespace}/{gateway}`"), "name one that is"),
+                    None => report.object(
+                        route,
+                        format!("no listener `{section}` in Gateway `{namespace}/{gateway}`"),
+                        "name one that is",
+                    ),
                     Some(found) if !protocols.contains(&text(found, "/protocol")) => report.object(
                         route,
                         format!("a {kind} on a listener for {}", text(found, "/protocol")),
@@ -161,8 +236,14 @@ pub(super) fn tcp_route_not_on_tls(render: &Render, _: &Tables, report: &mut Rep
                     ),
                     Some(found) => {
                         let kinds = list(found, "/allowedRoutes/kinds");
-                        if !kinds.is_empty() && !kinds.iter().any(|allowed| text(allowed, "/kind") == kind) {
-                            report.object(route, format!("the listener `{section}` takes no {kind}"), "allow it there");
+                        if !kinds.is_empty()
+                            && !kinds.iter().any(|allowed| text(allowed, "/kind") == kind)
+                        {
+                            report.object(
+                                route,
+                                format!("the listener `{section}` takes no {kind}"),
+                                "allow it there",
+                            );
                         }
                     }
                 }
@@ -172,8 +253,15 @@ pub(super) fn tcp_route_not_on_tls(render: &Render, _: &Tables, report: &mut Rep
     for gateway in render.of_kind("Gateway") {
         for listener in list(&gateway.0, "/spec/listeners") {
             let encrypted = matches!(text(listener, "/protocol"), "TLS" | "HTTPS");
-            if encrypted && list(listener, "/tls/certificateRefs").is_empty() && !is_true(listener, "/tls/passthrough") {
-                report.object(gateway, "a listener with TLS has no certificate", "name one in certificateRefs");
+            if encrypted
+                && list(listener, "/tls/certificateRefs").is_empty()
+                && !is_true(listener, "/tls/passthrough")
+            {
+                report.object(
+                    gateway,
+                    "a listener with TLS has no certificate",
+                    "name one in certificateRefs",
+                );
             }
         }
     }

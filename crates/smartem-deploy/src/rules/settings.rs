@@ -36,7 +36,9 @@ pub(super) fn unknown_settings_rejected(render: &Render, tables: &Tables, report
                 let name = text(variable, "/name");
                 let fault = match name.strip_prefix("SMARTEM_") {
                     Some(setting) => !is_setting(&tables.settings, setting),
-                    None => !used.contains(name) && !OTHERS.iter().any(|other| name.starts_with(other)),
+                    None => {
+                        !used.contains(name) && !OTHERS.iter().any(|other| name.starts_with(other))
+                    }
                 };
                 if fault {
                     report.object(
@@ -51,7 +53,11 @@ pub(super) fn unknown_settings_rejected(render: &Render, tables: &Tables, report
     for config in render.of_kind("ConfigMap") {
         let written = text(&config.0, "/data/smartem.toml");
         match written.parse::<toml::Table>() {
-            Err(error) => report.object(config, format!("smartem.toml: {}", error.message()), "mend it"),
+            Err(error) => report.object(
+                config,
+                format!("smartem.toml: {}", error.message()),
+                "mend it",
+            ),
             Ok(settings) => {
                 for (section, value) in &settings {
                     keys(tables, section, value, &config.id(), report);
@@ -82,12 +88,20 @@ fn is_setting(settings: &toml::Table, name: &str) -> bool {
 
 fn keys(tables: &Tables, section: &str, value: &toml::Value, place: &str, report: &mut Report) {
     let Some(known) = tables.settings.get(section) else {
-        report.place(place, format!("smartem.toml: there is no [{section}]"), "see config/smartem.toml");
+        report.place(
+            place,
+            format!("smartem.toml: there is no [{section}]"),
+            "see config/smartem.toml",
+        );
         return;
     };
     for key in value.as_table().into_iter().flat_map(toml::Table::keys) {
         if known.get(key).is_none() && !(section == "collect" && key == "database") {
-            report.place(place, format!("smartem.toml: there is no `{key}` in [{section}]"), "see config/smartem.toml");
+            report.place(
+                place,
+                format!("smartem.toml: there is no `{key}` in [{section}]"),
+                "see config/smartem.toml",
+            );
         }
     }
 }

@@ -26,13 +26,21 @@ pub(super) fn claims_are_used(render: &Render, _: &Tables, report: &mut Report) 
                 used.insert((namespace, claim));
             }
             if !is_claim(render, namespace, claim) {
-                report.object(workload.object, format!("there is no claim `{claim}`"), "name one that is");
+                report.object(
+                    workload.object,
+                    format!("there is no claim `{claim}`"),
+                    "name one that is",
+                );
             }
         }
         for template in list(&workload.object.0, "/spec/volumeClaimTemplates") {
             let name = text(template, "/metadata/name");
             if !mounted.contains(name) {
-                report.object(workload.object, format!("nothing mounts its claim `{name}`"), "mount it, or drop it");
+                report.object(
+                    workload.object,
+                    format!("nothing mounts its claim `{name}`"),
+                    "mount it, or drop it",
+                );
             }
         }
     }
@@ -45,13 +53,17 @@ pub(super) fn claims_are_used(render: &Render, _: &Tables, report: &mut Report) 
 
 /// Whether a claim is written as such, or comes from the template of a StatefulSet.
 fn is_claim(render: &Render, namespace: &str, name: &str) -> bool {
-    render.find("PersistentVolumeClaim", namespace, name).is_some()
+    render
+        .find("PersistentVolumeClaim", namespace, name)
+        .is_some()
         || render.of_kind("StatefulSet").any(|set| {
             set.namespace() == namespace
-                && list(&set.0, "/spec/volumeClaimTemplates").iter().any(|template| {
-                    let made = format!("{}-{}-0", text(template, "/metadata/name"), set.name());
-                    made == name
-                })
+                && list(&set.0, "/spec/volumeClaimTemplates")
+                    .iter()
+                    .any(|template| {
+                        let made = format!("{}-{}-0", text(template, "/metadata/name"), set.name());
+                        made == name
+                    })
         })
 }
 
@@ -62,7 +74,11 @@ const WRITABLE: [&str; 3] = ["/backup", "/scratch", "/var/lib/"];
 /// arguments name to write to.
 pub(super) fn read_only_root(render: &Render, _: &Tables, report: &mut Report) {
     for workload in workloads(render) {
-        let mut volumes: BTreeSet<_> = workload.volumes().iter().map(|volume| text(volume, "/name")).collect();
+        let mut volumes: BTreeSet<_> = workload
+            .volumes()
+            .iter()
+            .map(|volume| text(volume, "/name"))
+            .collect();
         volumes.extend(
             list(&workload.object.0, "/spec/volumeClaimTemplates")
                 .iter()
@@ -95,13 +111,24 @@ pub(super) fn read_only_root(render: &Render, _: &Tables, report: &mut Report) {
                     .any(|place| path == place || path.starts_with(&format!("{place}/")))
             };
             if !is_mounted("/tmp") {
-                report.object(workload.object, format!("container `{name}` has no /tmp"), "mount a sized emptyDir");
+                report.object(
+                    workload.object,
+                    format!("container `{name}` has no /tmp"),
+                    "mount a sized emptyDir",
+                );
             }
-            for path in list(container, "/args").iter().chain(list(container, "/command")).filter_map(|arg| {
-                let arg = arg.as_str()?;
-                let path = arg.split_once('=').map_or(arg, |(_, value)| value);
-                WRITABLE.iter().any(|folder| path.starts_with(folder)).then_some(path)
-            }) {
+            for path in list(container, "/args")
+                .iter()
+                .chain(list(container, "/command"))
+                .filter_map(|arg| {
+                    let arg = arg.as_str()?;
+                    let path = arg.split_once('=').map_or(arg, |(_, value)| value);
+                    WRITABLE
+                        .iter()
+                        .any(|folder| path.starts_with(folder))
+                        .then_some(path)
+                })
+            {
                 if !is_mounted(path) {
                     report.object(
                         workload.object,
@@ -112,7 +139,9 @@ pub(super) fn read_only_root(render: &Render, _: &Tables, report: &mut Report) {
             }
         }
         for volume in workload.volumes() {
-            if volume.pointer("/emptyDir").is_some() && text(volume, "/emptyDir/sizeLimit").is_empty() {
+            if volume.pointer("/emptyDir").is_some()
+                && text(volume, "/emptyDir/sizeLimit").is_empty()
+            {
                 report.object(
                     workload.object,
                     format!("the emptyDir `{}` has no size", text(volume, "/name")),

@@ -5,6 +5,7 @@ mod backlog;
 mod backup;
 mod collect;
 mod commands;
+mod deploy;
 mod doctor;
 mod faults;
 mod harvest;
