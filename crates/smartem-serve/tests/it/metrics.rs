@@ -228,19 +228,20 @@ async fn a_station_is_stale_when_its_newest_value_is_too_old() {
     world.receive("3003", 1).await;
     // The newest value of 1001 ends at 13:00, that of the other at 13:10; two hours are allowed.
     for (now, stale) in [
-        ("2026-11-15T13:10:30Z", [1.0, 0.0]),
-        ("2026-11-15T15:00:00Z", [1.0, 0.0]),
-        ("2026-11-15T15:01:00Z", [2.0, 0.0]),
-        ("2026-11-15T15:10:00Z", [2.0, 0.0]),
-        ("2026-11-15T15:11:00Z", [2.0, 1.0]),
+        ("2026-11-15T13:10:30Z", ["1", "0"]),
+        ("2026-11-15T15:00:00Z", ["1", "0"]),
+        ("2026-11-15T15:01:00Z", ["2", "0"]),
+        ("2026-11-15T15:10:00Z", ["2", "0"]),
+        ("2026-11-15T15:11:00Z", ["2", "1"]),
     ] {
         world.set_clock(now);
         let samples = parse(world.get("/metrics").await.text());
         let of = |family: &str| {
-            ["whale", "push"].map(|it| samples[&format!("{family}{{network=\"{it}\"}}")])
+            ["whale", "push"]
+                .map(|it| samples[&format!("{family}{{network=\"{it}\"}}")].to_string())
         };
         assert_eq!(of("smartem_stations_stale"), stale, "{now}");
-        assert_eq!(of("smartem_stations_by_network"), [2.0, 1.0], "{now}");
+        assert_eq!(of("smartem_stations_by_network"), ["2", "1"], "{now}");
     }
 }
 
@@ -249,14 +250,14 @@ async fn stations_are_looked_at_once_a_minute() {
     let world = World::filled().await;
     let stations = async || {
         let samples = parse(world.get("/metrics").await.text());
-        samples["smartem_stations_by_network{network=\"whale\"}"]
+        samples["smartem_stations_by_network{network=\"whale\"}"].to_string()
     };
-    assert_eq!(stations().await, 1.0);
+    assert_eq!(stations().await, "1");
     world.receive("3003", 1).await;
     world.set_clock("2026-11-15T13:10:59Z");
-    assert_eq!(stations().await, 1.0);
+    assert_eq!(stations().await, "1");
     world.set_clock("2026-11-15T13:11:00Z");
-    assert_eq!(stations().await, 2.0);
+    assert_eq!(stations().await, "2");
 }
 
 #[tokio::test]
