@@ -52,7 +52,7 @@ fn heaviest(
         .collect()
 }
 
-/// CronJobs that run by themselves.
+/// `CronJobs` that run by themselves.
 fn scheduled(render: &Render) -> Vec<Workload<'_>> {
     workloads(render)
         .filter(|workload| {
@@ -184,7 +184,7 @@ fn database_host(render: &Render, workload: &Workload) -> Option<String> {
     map(&config.0, "/data").remove(key)
 }
 
-/// The pools of all pods that can be there at once fit into the server. Those that go through PgBouncer fit into it,
+/// The pools of all pods that can be there at once fit into the server. Those that go through `PgBouncer` fit into it,
 /// and its own into the server.
 pub(crate) fn connection_budget(render: &Render, tables: &Tables, report: &mut Report) {
     let place = format!("overlay {}", render.overlay);
@@ -332,7 +332,7 @@ pub(crate) fn quota_admits(render: &Render, _: &Tables, report: &mut Report) {
                     if amount > 1 << 30 {
                         format!("{} MiB", mebibytes(amount / 1000))
                     } else {
-                        format!("{} thousandths", amount)
+                        format!("{amount} thousandths")
                     }
                 };
                 report.place(

@@ -1,4 +1,4 @@
-//! Schedules of CronJobs: the five fields that Kubernetes takes, in UTC.
+//! Schedules of `CronJobs`: the five fields that Kubernetes takes, in UTC.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use croner::Cron;

@@ -1,4 +1,4 @@
-//! Who can open a connection to whom: the NetworkPolicies, worked out and held against `deploy/network.toml`.
+//! Who can open a connection to whom: the `NetworkPolicies`, worked out and held against `deploy/network.toml`.
 //!
 //! A block of addresses counts for what is outside the cluster only; whether it also takes pods depends on the
 //! network plugin, and the policies of the other side decide then.

@@ -49,7 +49,7 @@ pub struct Tables {
     pub limits: BTreeMap<String, Limits>,
     /// Why the number of pods of a workload does not follow the load.
     pub fixed_replicas: BTreeMap<String, String>,
-    /// ConfigMaps, as `namespace/name`, that are made beside the overlays.
+    /// `ConfigMaps`, as `namespace/name`, that are made beside the overlays.
     pub made_elsewhere: BTreeSet<String>,
     /// Texts by path: documentation, and READMEs below `deploy/`.
     pub documents: BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! What starts pods: Deployments, StatefulSets, DaemonSets, Jobs, CronJobs and Pods, seen alike.
+//! What starts pods: Deployments, `StatefulSets`, `DaemonSets`, Jobs, `CronJobs` and Pods, seen alike.
 
 use std::collections::BTreeMap;
 

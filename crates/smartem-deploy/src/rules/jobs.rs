@@ -1,4 +1,4 @@
-//! CronJobs.
+//! `CronJobs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -185,7 +185,7 @@ pub(super) fn cron_deadline_below_period(render: &Render, tables: &Tables, repor
     }
 }
 
-/// Each process of `config/smartem.toml` has its CronJob with the same schedule, and the other way round. Where one
+/// Each process of `config/smartem.toml` has its `CronJob` with the same schedule, and the other way round. Where one
 /// program runs them all there is none.
 pub(super) fn process_schedules_equal(render: &Render, tables: &Tables, report: &mut Report) {
     if render.of_kind("CronJob").next().is_none() {

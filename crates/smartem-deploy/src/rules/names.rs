@@ -21,7 +21,7 @@ pub(super) fn names_unique(render: &Render, _: &Tables, report: &mut Report) {
     }
 }
 
-/// The Service of every StatefulSet is there, and so is every Service whose address a setting names.
+/// The Service of every `StatefulSet` is there, and so is every Service whose address a setting names.
 pub(super) fn service_names_resolve(render: &Render, _: &Tables, report: &mut Report) {
     for set in render.of_kind("StatefulSet") {
         let name = text(&set.0, "/spec/serviceName");
@@ -35,7 +35,7 @@ pub(super) fn service_names_resolve(render: &Render, _: &Tables, report: &mut Re
     }
     let namespaces: BTreeSet<_> = render
         .of_kind("Namespace")
-        .map(|object| object.name())
+        .map(super::super::objects::Object::name)
         .collect();
     for object in &render.objects {
         let mut texts = Vec::new();

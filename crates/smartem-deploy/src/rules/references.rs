@@ -9,7 +9,7 @@ use crate::objects::{Object, Render, is_true, list, map, text};
 use crate::tables::Tables;
 use crate::workloads::{Workload, workloads};
 
-/// A Secret or ConfigMap that a pod needs: its name, and the keys; none: all of it.
+/// A Secret or `ConfigMap` that a pod needs: its name, and the keys; none: all of it.
 struct Reference {
     name: String,
     keys: Vec<String>,
@@ -231,7 +231,7 @@ pub(super) fn variables(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Every ConfigMap that is referred to is there with its keys, and every one is used.
+/// Every `ConfigMap` that is referred to is there with its keys, and every one is used.
 pub(super) fn config_refs_exist(render: &Render, tables: &Tables, report: &mut Report) {
     let mut used = BTreeSet::new();
     for workload in workloads(render) {

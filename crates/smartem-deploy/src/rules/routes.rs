@@ -8,7 +8,7 @@ use crate::tables::{PathKind, Tables};
 
 type Exposed = BTreeSet<(String, PathKind, String)>;
 
-/// The paths that HTTPRoutes and Ingresses have, with the Service that answers.
+/// The paths that `HTTPRoutes` and Ingresses have, with the Service that answers.
 fn exposed(render: &Render) -> Exposed {
     let mut found = Exposed::new();
     for route in render.of_kind("HTTPRoute") {
@@ -199,7 +199,7 @@ pub(super) fn mqtt_route(render: &Render, _: &Tables, report: &mut Report) {
     }
 }
 
-/// A TCPRoute is for a listener with protocol TCP, a TLSRoute for one with TLS: others are refused by controllers,
+/// A `TCPRoute` is for a listener with protocol TCP, a `TLSRoute` for one with TLS: others are refused by controllers,
 /// although the schema takes them.
 pub(super) fn tcp_route_not_on_tls(render: &Render, _: &Tables, report: &mut Report) {
     let listener = |namespace: &str, gateway: &str, name: &str| {

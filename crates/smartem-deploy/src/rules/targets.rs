@@ -34,23 +34,19 @@ pub(super) fn selectors_match_templates(render: &Render, _: &Tables, report: &mu
                     );
                 }
             }
-            "PodDisruptionBudget" => {
-                if chosen(render, object, "/spec/selector").next().is_none() {
-                    report.object(
-                        object,
-                        "its selector takes no pod",
-                        "use the labels of the workload",
-                    );
-                }
+            "PodDisruptionBudget" if chosen(render, object, "/spec/selector").next().is_none() => {
+                report.object(
+                    object,
+                    "its selector takes no pod",
+                    "use the labels of the workload",
+                );
             }
-            "NetworkPolicy" => {
-                if chosen(render, object, "/spec/podSelector").next().is_none() {
-                    report.object(
-                        object,
-                        "it is about no pod",
-                        "use the labels of the workload, or drop it",
-                    );
-                }
+            "NetworkPolicy" if chosen(render, object, "/spec/podSelector").next().is_none() => {
+                report.object(
+                    object,
+                    "it is about no pod",
+                    "use the labels of the workload, or drop it",
+                );
             }
             "Service" => {
                 let selector = map(&object.0, "/spec/selector");
@@ -300,7 +296,7 @@ pub(super) fn disruption_budget_has_one_field(render: &Render, _: &Tables, repor
     }
 }
 
-/// Every Service is spoken to by somebody: a route, a monitor, a StatefulSet that is named after it, or an address
+/// Every Service is spoken to by somebody: a route, a monitor, a `StatefulSet` that is named after it, or an address
 /// in an environment, an argument or a file of settings.
 pub(super) fn every_service_has_a_client(render: &Render, _: &Tables, report: &mut Report) {
     for service in render.of_kind("Service") {

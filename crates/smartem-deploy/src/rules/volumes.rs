@@ -51,7 +51,7 @@ pub(super) fn claims_are_used(render: &Render, _: &Tables, report: &mut Report) 
     }
 }
 
-/// Whether a claim is written as such, or comes from the template of a StatefulSet.
+/// Whether a claim is written as such, or comes from the template of a `StatefulSet`.
 fn is_claim(render: &Render, namespace: &str, name: &str) -> bool {
     render
         .find("PersistentVolumeClaim", namespace, name)

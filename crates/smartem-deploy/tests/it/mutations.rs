@@ -358,16 +358,16 @@ const MUTATIONS: &[Mutation] = &[
         );
     }),
     ("hardening_complete", "generic", |render, _| {
-        drop_object(render, "PodDisruptionBudget", "serve")
+        drop_object(render, "PodDisruptionBudget", "serve");
     }),
     ("hardening_complete", "generic", |render, _| {
-        drop_object(render, "NetworkPolicy", "serve")
+        drop_object(render, "NetworkPolicy", "serve");
     }),
     ("hardening_complete", "generic", |render, _| {
-        drop_object(render, "HorizontalPodAutoscaler", "serve")
+        drop_object(render, "HorizontalPodAutoscaler", "serve");
     }),
     ("hardening_complete", "generic", |render, _| {
-        drop_object(render, "ResourceQuota", "quota")
+        drop_object(render, "ResourceQuota", "quota");
     }),
     ("hardening_complete", "generic", |render, _| {
         remove(
@@ -387,10 +387,10 @@ const MUTATIONS: &[Mutation] = &[
         );
     }),
     ("backup_cronjobs_present", "generic", |render, _| {
-        drop_object(render, "CronJob", "influxdb-verify")
+        drop_object(render, "CronJob", "influxdb-verify");
     }),
     ("mqtt_route", "generic", |render, _| {
-        drop_object(render, "TLSRoute", "mqtt")
+        drop_object(render, "TLSRoute", "mqtt");
     }),
     ("mqtt_route", "generic", |render, _| {
         set(
@@ -419,7 +419,7 @@ const MUTATIONS: &[Mutation] = &[
         }
     }),
     ("namespace_set", "generic", |render, _| {
-        remove(render, "Service", "serve", "/metadata/namespace")
+        remove(render, "Service", "serve", "/metadata/namespace");
     }),
     ("cron_parses", "generic", |render, _| {
         set(
@@ -431,10 +431,10 @@ const MUTATIONS: &[Mutation] = &[
         );
     }),
     ("cron_parses", "generic", |render, _| {
-        remove(render, "CronJob", "etl-refiner", "/spec/timeZone")
+        remove(render, "CronJob", "etl-refiner", "/spec/timeZone");
     }),
     ("process_schedules_equal", "generic", |render, _| {
-        drop_object(render, "CronJob", "etl-refiner")
+        drop_object(render, "CronJob", "etl-refiner");
     }),
     ("process_schedules_equal", "generic", |_, tables| {
         tables.processes.remove("refiner");
@@ -539,7 +539,7 @@ const MUTATIONS: &[Mutation] = &[
         );
     }),
     ("network_matrix", "generic", |render, _| {
-        drop_object(render, "NetworkPolicy", "serve")
+        drop_object(render, "NetworkPolicy", "serve");
     }),
     ("network_matrix", "generic", |render, _| {
         at(render, "NetworkPolicy", "serve", "/spec/ingress")
@@ -575,7 +575,7 @@ const MUTATIONS: &[Mutation] = &[
 
 /// A row that nobody uses.
 fn smartem_deploy_row(mut row: smartem_deploy::SecretRow) -> smartem_deploy::SecretRow {
-    row.name = "nobody-uses-this".to_owned();
+    "nobody-uses-this".clone_into(&mut row.name);
     row
 }
 
