@@ -70,6 +70,7 @@ lint: web/node_modules/.installed ## Formatting, clippy, documentation, licences
 	@scripts/need.sh cargo cc
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --locked -p smartem-deploy --test e2e -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check bans licenses sources; \
 	else echo "skipped: cargo deny is not installed, so licences and bans were not checked"; fi
@@ -122,10 +123,14 @@ test-deploy: web ## Only the checks of deploy/: schemas, our rules, linters, and
 	$(CARGO) test --locked -p smartem --test it deploy
 
 .PHONY: e2e
-e2e: image ## The rendered pods in podman: updated, killed, their database stopped, backed up and restored
+e2e: image ## The rendered pods in podman (SCENARIOS="rolling sigterm" chooses; CONTAINERS_CONF=$PWD/deploy/podman/containers.conf helps in a container)
 	@scripts/need.sh cargo cc podman mmdebstrap
 	scripts/e2e-images.sh
-	$(CARGO) test --locked -p smartem-deploy --test e2e -- --nocapture --test-threads=1
+	$(CARGO) test --locked -p smartem-deploy --test e2e -- $(SCENARIOS)
+
+.PHONY: kit
+kit: web ## Image, renders, bill of materials and sums, for an installation without a network
+	scripts/kit.sh
 
 .PHONY: fuzz
 fuzz: ## Look for bytes that line protocol stumbles over, 10 minutes (nightly Rust and cargo-fuzz)
