@@ -1,8 +1,10 @@
 //! Every overlay keeps every rule.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use smartem_deploy::budget::memory;
 use smartem_deploy::{Render, Tables, check};
 
 /// The overlays.
@@ -49,4 +51,38 @@ fn every_overlay_keeps_every_rule() {
         told.len(),
         told.join("\n")
     );
+}
+
+/// The table between two marks of the documentation; `BLESS=1` writes it.
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "who blesses says so in the environment"
+)]
+fn the_documented_memory_is_that_of_the_manifests() {
+    const BEGIN: &str = "<!-- memory: begin -->\n";
+    const END: &str = "<!-- memory: end -->";
+    let rows = memory(&render("generic"));
+    let mut table = "| workload | pods | MiB requested |\n|---|---|---|\n".to_owned();
+    for row in &rows {
+        writeln!(
+            table,
+            "| `{}` | {} | {} |",
+            row.who, row.pods, row.mebibytes
+        )
+        .unwrap();
+    }
+    let sum: i128 = rows.iter().map(|row| row.mebibytes).sum();
+    writeln!(table, "| together | | {sum} |").unwrap();
+    assert!(sum < 512, "{table}");
+
+    let page = root().join("docs/operations/kubernetes.md");
+    let text = std::fs::read_to_string(&page).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect(BEGIN);
+    let (written, after) = rest.split_once(END).expect(END);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&page, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    } else {
+        assert_eq!(written, table, "`BLESS=1` writes the table anew");
+    }
 }
