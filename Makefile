@@ -9,7 +9,7 @@ BINARY := target/release/smartem
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: demo
 demo: build ## Show a simulated city on a map, on a throw-away store
@@ -123,10 +123,11 @@ test-deploy: web ## Only the checks of deploy/: schemas, our rules, linters, and
 	$(CARGO) test --locked -p smartem --test it deploy
 
 .PHONY: e2e
-e2e: image ## The rendered pods in podman (SCENARIOS="rolling sigterm" chooses; CONTAINERS_CONF=$PWD/deploy/podman/containers.conf helps in a container)
+e2e: image ## The rendered pods in podman: updated, killed, backed up and restored (SCENARIOS="rolling sigterm" chooses)
 	@scripts/need.sh cargo cc podman mmdebstrap
-	scripts/e2e-images.sh
-	$(CARGO) test --locked -p smartem-deploy --test e2e -- $(SCENARIOS)
+	@# What root's podman needs inside a container too, unless you have settings of your own.
+	if [ "$$(id -u)" = 0 ]; then export CONTAINERS_CONF="$${CONTAINERS_CONF:-$(CURDIR)/deploy/podman/containers.conf}"; fi; \
+	scripts/e2e-images.sh && $(CARGO) test --locked -p smartem-deploy --test e2e -- $(SCENARIOS)
 
 .PHONY: kit
 kit: web ## Image, renders, bill of materials and sums, for an installation without a network

@@ -74,13 +74,34 @@ fn what_is_rendered_is_what_the_overlays_give() {
     let Some(kubectl) = tool("kubectl") else {
         return;
     };
-    let output = Command::new("bash")
-        .args(["scripts/render.sh", "--check"])
-        .env("KUBECTL", kubectl.get_program())
-        .current_dir(root())
-        .output()
-        .unwrap();
+    let check = |folder: &Path| {
+        Command::new("bash")
+            .args(["scripts/render.sh", "--check"])
+            .env("KUBECTL", kubectl.get_program())
+            .current_dir(folder)
+            .output()
+            .unwrap()
+    };
+    let output = check(&root());
     assert!(output.status.success(), "{}", said(&output));
+
+    // A manifest that changed, and a render that did not.
+    let copy = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp")
+        .args(["--recursive", "--parents", "deploy", "scripts/render.sh"])
+        .arg(copy.path())
+        .current_dir(root())
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    let manifest = copy
+        .path()
+        .join("deploy/kubernetes/base/smartemission/etl/refiner.yaml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("1-59/5", "2-59/5")).unwrap();
+    let output = check(copy.path());
+    assert!(!output.status.success());
+    assert!(said(&output).contains("2-59/5"), "{}", said(&output));
 }
 
 /// Kinds without a schema in the checker: our own types look at these.
