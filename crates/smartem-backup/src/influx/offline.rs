@@ -131,6 +131,13 @@ async fn check_files(folder: &Path, database: &str) -> Result<(usize, u64, bool)
         place: place.clone(),
         problem,
     };
+    if !folder.is_dir() {
+        return Err(no_backup(
+            "there is no such folder; copy the files of the backup there first, or name where they are with \
+             `--files`"
+                .to_owned(),
+        ));
+    }
     let (form, databases) = form_of(folder)?;
     if form != Form::Legacy {
         return Err(no_backup(

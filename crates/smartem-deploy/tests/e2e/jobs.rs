@@ -70,17 +70,25 @@ pub(crate) fn together(platform: &mut Platform) -> Told {
     alone
 }
 
+/// How long what was killed holds what it had, and a little.
+const LEASE: Duration = Duration::from_secs(21);
+
 /// Killed in the middle, and run again.
 pub(crate) fn killed(platform: &mut Platform) -> Told {
     let alone = harvested_alone(platform, 2 * STATIONS);
     platform.forget();
     let mut kills = 0;
     for job in ["etl-harvester-whale", "etl-refiner"] {
-        for pause in [0, 50, 150, 300, 600] {
+        for pause in [30, 80, 150, 300] {
             let pod = platform.begin(job, None);
             thread::sleep(Duration::from_millis(pause));
-            kills += u32::from(pod.running());
+            let was_at_work = pod.running();
             pod.kill().unwrap();
+            if was_at_work {
+                kills += 1;
+                // Before that the next one would only find its lease held.
+                thread::sleep(LEASE);
+            }
         }
         // A claim of one that was killed is held until its lease is over.
         let mut code = platform.run(job).code;

@@ -170,6 +170,14 @@ fn nothing_is_touched_unless_all_is_right() {
         assert!(told.contains("every user"), "{told}");
         assert_eq!(listing(&server.into), before);
     }
+    let away = server.files.with_extension("away");
+    std::fs::rename(&server.files, &away).unwrap();
+    let (code, told) = server.refused(&[]);
+    assert!(
+        code == 1 && told.contains("no such folder"),
+        "{code} {told}"
+    );
+    std::fs::rename(&away, &server.files).unwrap();
     let good = std::fs::read(&shard).unwrap();
     // Cut off, emptied, and not what InfluxDB writes.
     let damages: [&[u8]; 3] = [&good[..good.len() / 2], b"", &[7; 4096]];
