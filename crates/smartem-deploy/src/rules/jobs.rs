@@ -185,10 +185,17 @@ pub(super) fn cron_deadline_below_period(render: &Render, tables: &Tables, repor
     }
 }
 
+/// Whether one program runs all processes on their schedules by itself: `smartem up`.
+fn is_one_program(render: &Render) -> bool {
+    render
+        .of_kind("StatefulSet")
+        .any(|set| text(&set.0, "/spec/template/spec/containers/0/args/0") == "up")
+}
+
 /// Each process of `config/smartem.toml` has its `CronJob` with the same schedule, and the other way round. Where one
 /// program runs them all there is none.
 pub(super) fn process_schedules_equal(render: &Render, tables: &Tables, report: &mut Report) {
-    if render.of_kind("CronJob").next().is_none() {
+    if is_one_program(render) {
         return;
     }
     let jobs: BTreeMap<String, &Object> = render
@@ -279,7 +286,7 @@ pub(super) fn backup_cronjobs_present(render: &Render, _: &Tables, report: &mut 
         })
     };
     let mut wanted = Vec::new();
-    if render.of_kind("CronJob").next().is_some() || render.of_kind("Deployment").next().is_some() {
+    if !is_one_program(render) {
         wanted.extend([
             ("smartemission", "etl-backup"),
             ("smartemission", "etl-backup-verify"),
