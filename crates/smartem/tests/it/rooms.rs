@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The rooms from the top down, each with those it may know.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("smartem-model", &[]),
     ("smartem-refine", &["smartem-model"]),
     ("smartem-points", &[]),
-    ("smartem-store", &["smartem-model", "smartem-points"]),
+    ("smartem-sta", &["smartem-model"]),
+    (
+        "smartem-store",
+        &["smartem-model", "smartem-points", "smartem-sta"],
+    ),
     (
         "smartem-etl",
         &["smartem-model", "smartem-refine", "smartem-store"],
@@ -49,7 +53,12 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ),
     (
         "smartem-serve",
-        &["smartem-model", "smartem-store", "smartem-http"],
+        &[
+            "smartem-model",
+            "smartem-sta",
+            "smartem-store",
+            "smartem-http",
+        ],
     ),
     (
         "smartem",
@@ -57,6 +66,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
             "smartem-model",
             "smartem-points",
             "smartem-refine",
+            "smartem-sta",
             "smartem-store",
             "smartem-etl",
             "smartem-influxdb",
