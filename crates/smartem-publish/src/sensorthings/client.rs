@@ -90,6 +90,14 @@ pub(super) enum Answer {
     },
 }
 
+/// What became of something new.
+pub(super) enum Posted {
+    /// The server says so.
+    Answered(Answer),
+    /// The answer was lost: it may be there.
+    Unknown,
+}
+
 impl Client {
     pub(super) fn new(
         settings: &SensorThingsSettings,
@@ -193,30 +201,63 @@ impl Client {
         Ok((entities, next.is_none()))
     }
 
-    /// Makes an entity.
+    /// Makes an entity. Whether one was made is not known when the answer is lost, so the same is not sent
+    /// again: the caller looks first whether it is there now.
+    ///
+    /// `attempt` counts from 1 how often it was tried.
     pub(super) async fn create(
         &self,
         run: &Run,
         path: &str,
         entity: &Value,
-    ) -> Result<Id, OutputError> {
-        let address = self.address(path, &[]);
-        let answer = self.send(run, &Method::POST, &address, Some(entity));
-        match answer.await? {
-            Answer::Done { location, body } => location
-                .as_deref()
-                .and_then(Id::in_address)
-                .or_else(|| Id::of(&body))
-                .ok_or_else(|| {
-                    self.unreachable(format!("POST {address} was answered without an id"))
-                }),
-            Answer::Refused { status, text } => Err(self.unreachable(format!(
-                "POST {address} was answered {status}: {text}. What was not written stays waiting"
+        attempt: u32,
+    ) -> Result<Option<Id>, OutputError> {
+        match self.post(run, path, entity, attempt).await? {
+            Posted::Unknown => Ok(None),
+            Posted::Answered(Answer::Done { location, body }) => {
+                let id = location.as_deref().and_then(Id::in_address);
+                let id = id.or_else(|| Id::of(&body)).ok_or_else(|| {
+                    self.unreachable(format!("POST to {path} was answered without an id"))
+                })?;
+                run.counters.add("entities_made", 1);
+                Ok(Some(id))
+            }
+            Posted::Answered(Answer::Refused { status, text }) => Err(self.unreachable(format!(
+                "POST to {path} was answered {status}: {text}. What was not written stays waiting"
             ))),
         }
     }
 
-    /// Makes a request until it is answered.
+    /// Sends something new, once. When it is not known what became of it, this returns after a wait.
+    ///
+    /// # Errors
+    /// When attempt number `attempt` was the last, when the server does not let us, or the run ended.
+    pub(super) async fn post(
+        &self,
+        run: &Run,
+        path: &str,
+        body: &Value,
+        attempt: u32,
+    ) -> Result<Posted, OutputError> {
+        let address = self.address(path, &[]);
+        let body = Some(bytes::Bytes::from(body.to_string()));
+        let sent = async {
+            match self.attempt(&Method::POST, &address, body).await {
+                Ok(answer) => Ok(Posted::Answered(answer)),
+                Err(failure) => {
+                    tokio::time::sleep(self.attempts.again(attempt, failure)?).await;
+                    Ok(Posted::Unknown)
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = run.ended() => Err(OutputError::Interrupted),
+            sent = sent => sent.map_err(|problem| self.unreachable(problem)),
+        }
+    }
+
+    /// Makes a request that may be made twice, until it is answered.
     ///
     /// # Errors
     /// When it is not, when the server does not let us, or the run ended first.

@@ -78,13 +78,8 @@ impl Known {
         label: &str,
     ) -> Result<Place, OutputError> {
         self.thing(client, run, &series.station).await?;
-        let known = self.things.get(&series.station);
-        let known = known.and_then(|thing| thing.datastreams.get(series));
-        if let Some((id, reach)) = known {
-            return Ok(Place {
-                datastream: id.clone(),
-                reach: *reach,
-            });
+        if let Some(place) = self.known_place(series) {
+            return Ok(place);
         }
         let sensor = self.sensor(client, run, &series.sensor).await?;
         let observed_property = self
@@ -105,14 +100,28 @@ impl Known {
             "Sensor": {"@iot.id": sensor.0},
             "ObservedProperty": {"@iot.id": observed_property.0},
         });
-        let id = client.create(run, "Datastreams", &datastream).await?;
-        run.counters.add("entities_made", 1);
-        thing
-            .datastreams
-            .insert(series.clone(), (id.clone(), Reach::Empty));
-        Ok(Place {
-            datastream: id,
-            reach: Reach::Empty,
+        for attempt in 1.. {
+            let made = client.create(run, "Datastreams", &datastream, attempt);
+            if let Some(id) = made.await? {
+                let made = (id, Reach::Empty);
+                thing.datastreams.insert(series.clone(), made);
+                break;
+            }
+            thing.datastreams = datastreams(client, run, &thing.id, &series.station).await?;
+            if thing.datastreams.contains_key(series) {
+                break;
+            }
+        }
+        self.known_place(series)
+            .ok_or_else(|| client.unreachable("a datastream was lost".to_owned()))
+    }
+
+    fn known_place(&self, series: &Series) -> Option<Place> {
+        let thing = self.things.get(&series.station)?;
+        let (id, reach) = thing.datastreams.get(series)?;
+        Some(Place {
+            datastream: id.clone(),
+            reach: *reach,
         })
     }
 
@@ -138,18 +147,15 @@ impl Known {
         let locations = run.store.locations(station).await.map_err(fault)?;
         let name = station.to_string();
         let newest = locations.last().map(|it| it.position);
-        let found = find(client, run, "Things", &name).await?;
-        let (id, datastreams) = if let Some(id) = found.as_ref().and_then(Id::of) {
+        let new = new_thing(&name, view.as_ref(), newest);
+        let (id, is_new) = found_or_made(client, run, "Things", &name, &new).await?;
+        let datastreams = if is_new {
+            HashMap::new()
+        } else {
             if let Some(position) = newest {
                 moved(client, run, &id, &name, position).await?;
             }
-            let datastreams = datastreams(client, run, &id, station).await?;
-            (id, datastreams)
-        } else {
-            let thing = new_thing(&name, view.as_ref(), newest);
-            let id = client.create(run, "Things", &thing).await?;
-            run.counters.add("entities_made", 1);
-            (id, HashMap::new())
+            datastreams(client, run, &id, station).await?
         };
         let thing = Thing {
             id,
@@ -170,7 +176,7 @@ impl Known {
             // The standard names three encodings (18-088, table 15); some services take no others.
             "encodingType": "text/html", "metadata": name,
         });
-        let id = found_or_made(client, run, "Sensors", name, &sensor).await?;
+        let (id, _) = found_or_made(client, run, "Sensors", name, &sensor).await?;
         self.sensors.insert(name.to_owned(), id.clone());
         Ok(id)
     }
@@ -189,7 +195,7 @@ impl Known {
             "name": name, "description": label,
             "definition": format!("urn:smartem:indicator:{name}"),
         });
-        let id = found_or_made(client, run, "ObservedProperties", name, &property).await?;
+        let (id, _) = found_or_made(client, run, "ObservedProperties", name, &property).await?;
         self.observed_properties.insert(name.to_owned(), id.clone());
         Ok(id)
     }
@@ -222,7 +228,7 @@ impl Known {
             "name": name, "description": format!("Where the station {} was", series.station),
             "encodingType": "application/geo+json", "feature": point(position),
         });
-        let id = found_or_made(client, run, "FeaturesOfInterest", &name, &feature).await?;
+        let (id, _) = found_or_made(client, run, "FeaturesOfInterest", &name, &feature).await?;
         self.features.insert(name, id.clone());
         Ok(Some(id))
     }
@@ -245,23 +251,28 @@ async fn find(
     Ok(first.filter(|entity| entity["name"] == *name).cloned())
 }
 
+/// The entity of this name, and whether it was made now.
 async fn found_or_made(
     client: &Client,
     run: &Run,
     set: &str,
     name: &str,
     entity: &Value,
-) -> Result<Id, OutputError> {
-    if let Some(id) = find(client, run, set, name)
-        .await?
-        .as_ref()
-        .and_then(Id::of)
-    {
-        return Ok(id);
+) -> Result<(Id, bool), OutputError> {
+    let mut attempt = 1;
+    loop {
+        if let Some(id) = find(client, run, set, name)
+            .await?
+            .as_ref()
+            .and_then(Id::of)
+        {
+            return Ok((id, false));
+        }
+        if let Some(id) = client.create(run, set, entity, attempt).await? {
+            return Ok((id, true));
+        }
+        attempt += 1;
     }
-    let id = client.create(run, set, entity).await?;
-    run.counters.add("entities_made", 1);
-    Ok(id)
 }
 
 fn new_thing(name: &str, view: Option<&StationView>, position: Option<Position>) -> Value {
@@ -303,16 +314,23 @@ async fn moved(
     position: Position,
 ) -> Result<(), OutputError> {
     let path = format!("Things{thing}/Locations");
-    let held = client.list(run, client.address(&path, &[])).await?;
     let here = point(position);
-    if held.iter().any(|it| is_same_place(&it["location"], &here)) {
-        return Ok(());
+    let mut attempt = 1;
+    loop {
+        let held = client.list(run, client.address(&path, &[])).await?;
+        if held.iter().any(|it| is_same_place(&it["location"], &here)) {
+            return Ok(());
+        }
+        let location = new_location(name, position);
+        if client
+            .create(run, &path, &location, attempt)
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+        attempt += 1;
     }
-    client
-        .create(run, &path, &new_location(name, position))
-        .await?;
-    run.counters.add("entities_made", 1);
-    Ok(())
 }
 
 /// Whether two points have the same coordinates; some services leave out the altitude.

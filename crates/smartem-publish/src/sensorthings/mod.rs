@@ -17,11 +17,11 @@ use smartem_etl::{About, Batch, Kind, Output, OutputError, Row, Run, SettingsErr
 use smartem_model::{Quarantine, QuarantineReason, StationId};
 use tokio::sync::Mutex;
 
-use client::Client;
+use client::{Client, Id};
 pub use config::{Credentials, SensorThingsSettings, TimeForm};
 use entities::{Known, Series};
 use observations::{
-    Listed, Reach, Refused, Wanted, change, compare, make_each, make_list, start_of,
+    Listed, Made, Reach, Refused, Wanted, change, compare, make_each, make_list, remove, start_of,
 };
 
 /// What the reference says of this output.
@@ -44,8 +44,11 @@ const ABOUT: About = About {
         entity, the batch waits for the next run, and the log says what to do.\n\n\
         An hour of which a later refining leaves out an indicator keeps the observation at the service. Only one \
         publisher may write to a Datastream.\n\n\
+        When an answer is lost, nothing is sent again before it was looked whether it is there now. A service that \
+        makes something long after its client gave up can still have it twice for a while: observations that are \
+        there twice are removed when their hours are looked at again.\n\n\
         Counted: `entities_made`, `observations_written`, `observations_changed`, `observations_there` (with the \
-        same result), `observations_refused`, `rows_without_datastream` (of other inputs).",
+        same result), `doubles_removed`, `observations_refused`, `rows_without_datastream` (of other inputs).",
     checkpoint: "None of its own: the input's checkpoint moves after the service has acknowledged. A batch that \
         is met again is compared with what is there.",
     example: r#"
@@ -128,31 +131,61 @@ impl SensorThings {
                 wanted.extend(Wanted::of(row, feature, self.form));
             }
             let newest = wanted.last().map(|it| it.start);
-            let found = compare(client, run, &place.datastream, reach, wanted).await?;
-            let mut refused = change(client, run, found.changed).await?;
-            let made = self.make(state, run, &place.datastream, found.missing);
-            refused.extend(made.await?);
+            let written = self.write_part(state, run, &place.datastream, reach, wanted);
+            let (refused, found) = written.await?;
             for refused in refused {
                 batch.set_aside(client.root(), series, &refused, run);
             }
-            reach = newest.map_or(found.reach, |newest| found.reach.with(newest));
+            reach = newest.map_or(found, |newest| found.with(newest));
             state.known.note(series, reach);
         }
         Ok(())
+    }
+
+    /// Brings some observations of a datastream to be there once each; those that are refused, and how far
+    /// those that were there go.
+    async fn write_part(
+        &self,
+        state: &mut State,
+        run: &Run,
+        datastream: &Id,
+        mut reach: Reach,
+        wanted: Vec<Wanted>,
+    ) -> Result<(Vec<Refused>, Reach), OutputError> {
+        let client = &self.client;
+        for attempt in 1.. {
+            let found = compare(client, run, datastream, reach, wanted.clone()).await?;
+            remove(client, run, found.doubles).await?;
+            let mut refused = change(client, run, found.changed).await?;
+            match self
+                .make(state, run, datastream, found.missing, attempt)
+                .await?
+            {
+                Made::But(others) => {
+                    refused.extend(others);
+                    return Ok((refused, found.reach));
+                }
+                // What is there now has to be looked for.
+                Made::Unknown => reach = Reach::Unknown,
+            }
+        }
+        Ok((Vec::new(), reach))
     }
 
     async fn make(
         &self,
         state: &mut State,
         run: &Run,
-        datastream: &client::Id,
+        datastream: &Id,
         wanted: Vec<Wanted>,
-    ) -> Result<Vec<Refused>, OutputError> {
+        attempt: u32,
+    ) -> Result<Made, OutputError> {
         let client = &self.client;
         let alone = if wanted.len() < 2 || state.takes_no_lists {
             wanted
         } else {
-            match make_list(client, run, datastream, wanted).await? {
+            match make_list(client, run, datastream, wanted, attempt).await? {
+                Listed::Unknown => return Ok(Made::Unknown),
                 Listed::Left(left) => left,
                 Listed::NotTaken(all) => {
                     state.takes_no_lists = true;
@@ -160,7 +193,7 @@ impl SensorThings {
                 }
             }
         };
-        make_each(client, run, datastream, alone).await
+        make_each(client, run, datastream, alone, attempt).await
     }
 }
 

@@ -1,13 +1,14 @@
 //! Observations of a datastream: what is there is not written again.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use smartem_etl::{OutputError, Row, Run};
 
-use super::client::{Answer, Client, Id};
+use super::client::{Answer, Client, Id, Posted};
 use super::config::TimeForm;
 
 /// An observation that is to be there.
@@ -72,6 +73,8 @@ pub(super) struct Refused {
 struct Held {
     id: Id,
     result: Value,
+    /// Others that begin at the same time: an answer was lost, and what it told of was sent again.
+    doubles: Vec<Id>,
 }
 
 impl Wanted {
@@ -148,6 +151,8 @@ pub(super) struct Comparison {
     pub(super) missing: Vec<Wanted>,
     /// These are there with other values.
     pub(super) changed: Vec<(Id, Wanted)>,
+    /// These are there besides another one of the same time.
+    pub(super) doubles: Vec<Id>,
     /// How far those that were there go.
     pub(super) reach: Reach,
 }
@@ -165,6 +170,7 @@ pub(super) async fn compare(
     let mut comparison = Comparison {
         missing: Vec::new(),
         changed: Vec::new(),
+        doubles: Vec::new(),
         reach,
     };
     if let (Some(first), Some(last)) = (perhaps.first(), perhaps.last()) {
@@ -178,12 +184,15 @@ pub(super) async fn compare(
             _ => held_between(client, run, datastream, span).await?,
         };
         for wanted in perhaps {
-            match held.remove(&wanted.start) {
-                None => comparison.missing.push(wanted),
-                Some(it) if is_same(&it.result, &wanted.result) => {
-                    run.counters.add("observations_there", 1);
-                }
-                Some(it) => comparison.changed.push((it.id, wanted)),
+            let Some(it) = held.remove(&wanted.start) else {
+                comparison.missing.push(wanted);
+                continue;
+            };
+            comparison.doubles.extend(it.doubles);
+            if is_same(&it.result, &wanted.result) {
+                run.counters.add("observations_there", 1);
+            } else {
+                comparison.changed.push((it.id, wanted));
             }
         }
     }
@@ -204,11 +213,19 @@ const REACH_PAGES: usize = 20;
 
 /// Observations by their start. Of several the first: services list in the order of making, or of time.
 fn by_start(found: &[Value]) -> HashMap<Timestamp, Held> {
-    let mut held = HashMap::new();
+    let mut held: HashMap<Timestamp, Held> = HashMap::new();
     for observation in found {
         if let Some((start, id)) = phenomenon_start(observation).zip(Id::of(observation)) {
-            let result = observation["result"].clone();
-            held.entry(start).or_insert(Held { id, result });
+            match held.entry(start) {
+                Entry::Occupied(mut it) => it.get_mut().doubles.push(id),
+                Entry::Vacant(free) => {
+                    free.insert(Held {
+                        id,
+                        result: observation["result"].clone(),
+                        doubles: Vec::new(),
+                    });
+                }
+            }
         }
     }
     held
@@ -252,31 +269,39 @@ async fn held_from(
     Ok((held, Reach::Newest(newest.unwrap_or(from))))
 }
 
+/// What became of new observations.
+pub(super) enum Made {
+    /// All are there but these.
+    But(Vec<Refused>),
+    /// An answer was lost: some may be there.
+    Unknown,
+}
+
 /// Makes observations of a datastream one by one.
 pub(super) async fn make_each(
     client: &Client,
     run: &Run,
     datastream: &Id,
     wanted: Vec<Wanted>,
-) -> Result<Vec<Refused>, OutputError> {
+    attempt: u32,
+) -> Result<Made, OutputError> {
     let mut refused = Vec::new();
-    let address = client.address("Observations", &[]);
     for wanted in wanted {
         let mut body = wanted.members();
         body.insert("Datastream".to_owned(), json!({"@iot.id": datastream.0}));
         let body = Value::Object(body);
-        match client
-            .send(run, &Method::POST, &address, Some(&body))
-            .await?
-        {
-            Answer::Done { .. } => run.counters.add("observations_written", 1),
-            Answer::Refused { status, text } => refused.push(Refused {
+        match client.post(run, "Observations", &body, attempt).await? {
+            Posted::Unknown => return Ok(Made::Unknown),
+            Posted::Answered(Answer::Done { .. }) => {
+                run.counters.add("observations_written", 1);
+            }
+            Posted::Answered(Answer::Refused { status, text }) => refused.push(Refused {
                 wanted,
                 text: format!("{status}: {text}"),
             }),
         }
     }
-    Ok(refused)
+    Ok(Made::But(refused))
 }
 
 /// What became of a list.
@@ -285,6 +310,8 @@ pub(super) enum Listed {
     Left(Vec<Wanted>),
     /// The service takes no lists.
     NotTaken(Vec<Wanted>),
+    /// The answer was lost: some may be there.
+    Unknown,
 }
 
 /// Makes observations of a datastream by one list (18-088, section 12.2).
@@ -293,6 +320,7 @@ pub(super) async fn make_list(
     run: &Run,
     datastream: &Id,
     wanted: Vec<Wanted>,
+    attempt: u32,
 ) -> Result<Listed, OutputError> {
     let with_feature = wanted.iter().all(|it| it.feature.is_some());
     let mut components = vec!["phenomenonTime", "result", "resultQuality", "parameters"];
@@ -316,25 +344,35 @@ pub(super) async fn make_list(
         "Datastream": {"@iot.id": datastream.0}, "components": components,
         "dataArray@iot.count": rows.len(), "dataArray": rows,
     }]);
-    let address = client.address("CreateObservations", &[]);
-    let answer = client.send(run, &Method::POST, &address, Some(&body));
-    Ok(match answer.await? {
-        Answer::Refused { .. } => Listed::NotTaken(wanted),
-        Answer::Done { body, .. } => {
-            let told = body.as_array().map(Vec::as_slice).unwrap_or_default();
-            let is_made = |at: usize| told.get(at).is_none_or(|it| it != "error");
-            let (mut made, mut left) = (0, Vec::new());
-            for (at, wanted) in wanted.into_iter().enumerate() {
-                if is_made(at) {
-                    made += 1;
-                } else {
-                    left.push(wanted);
-                }
-            }
-            run.counters.add("observations_written", made);
-            Listed::Left(left)
-        }
-    })
+    let posted = client.post(run, "CreateObservations", &body, attempt);
+    let body = match posted.await? {
+        Posted::Unknown => return Ok(Listed::Unknown),
+        Posted::Answered(Answer::Refused { .. }) => return Ok(Listed::NotTaken(wanted)),
+        Posted::Answered(Answer::Done { body, .. }) => body,
+    };
+    let told = body.as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_made = |at: usize| told.get(at).is_none_or(|it| it != "error");
+    let (made, left): (Vec<_>, Vec<_>) = wanted
+        .into_iter()
+        .enumerate()
+        .partition(|(at, _)| is_made(*at));
+    run.counters.add("observations_written", made.len() as u64);
+    Ok(Listed::Left(left.into_iter().map(|(_, it)| it).collect()))
+}
+
+/// Removes observations that are there twice.
+pub(super) async fn remove(
+    client: &Client,
+    run: &Run,
+    doubles: Vec<Id>,
+) -> Result<(), OutputError> {
+    for id in doubles {
+        let address = client.address(&format!("Observations{id}"), &[]);
+        // Refused: somebody else has removed it.
+        client.send(run, &Method::DELETE, &address, None).await?;
+        run.counters.add("doubles_removed", 1);
+    }
+    Ok(())
 }
 
 /// Gives observations that are there their new values.
