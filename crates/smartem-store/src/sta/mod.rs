@@ -2,6 +2,8 @@
 //! [`sql::Dialect`] and run by what each backend has as [`sql::Sql`].
 
 pub(crate) mod error;
+mod read;
 pub(crate) mod sql;
 
 pub use error::StaError;
+pub use read::ReadLimits;
