@@ -7,3 +7,4 @@ pub(crate) mod sql;
 
 pub use error::StaError;
 pub use read::ReadLimits;
+pub(crate) use read::box_geometry;

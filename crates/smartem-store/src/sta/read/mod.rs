@@ -31,6 +31,7 @@ use super::StaError;
 use super::error::Fault;
 use super::sql::{Param, Sql, Statement};
 use locate::Place;
+pub(crate) use table::box_geometry;
 
 /// In a statement for each of some entities: the id of one of them.
 const KEY: &str = "{key}";

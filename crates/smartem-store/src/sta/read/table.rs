@@ -341,7 +341,7 @@ fn area(row: &Row, at: usize) -> Result<Option<Value>, Fault> {
 }
 
 /// A box as GeoJSON; a point where it has no extent, a line where it has one only one way.
-pub(super) fn box_geometry(west: f64, south: f64, east: f64, north: f64) -> Value {
+pub(crate) fn box_geometry(west: f64, south: f64, east: f64, north: f64) -> Value {
     #[expect(clippy::float_cmp, reason = "the same coordinate, not a near one")]
     let (is_thin, is_flat) = (west == east, south == north);
     if is_thin && is_flat {
