@@ -9,6 +9,7 @@ mod convert;
 mod copy;
 mod declare;
 mod fault;
+mod functions;
 mod hours;
 mod imported;
 mod intake;
@@ -330,6 +331,7 @@ fn connect(file: &Path, create: bool) -> rusqlite::Result<Connection> {
     }
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    functions::register(&connection)?;
     Ok(connection)
 }
 

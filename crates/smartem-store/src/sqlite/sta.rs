@@ -182,6 +182,7 @@ impl Embedded<'_> {
         sql: &str,
         keys: &[i64],
         params: &[Param],
+        most: u64,
     ) -> rusqlite::Result<Vec<Row>> {
         let place = Dialect::Sqlite.place(params.len() + 1);
         let sql = sql.replace("{key}", &place);
@@ -193,6 +194,9 @@ impl Embedded<'_> {
             let all = rusqlite::params_from_iter(params.iter().chain(&own));
             let mut rows = statement.query(all)?;
             while let Some(row) = rows.next()? {
+                if found.len() as u64 >= most {
+                    return Ok(found);
+                }
                 found.push(cells(row, columns, Some(key))?);
             }
         }
@@ -257,8 +261,9 @@ impl Sql for Embedded<'_> {
         sql: &'a str,
         keys: &'a [i64],
         params: &'a [Param],
+        most: u64,
     ) -> BoxFuture<'a, Result<Vec<Row>, Fault>> {
-        async move { Ok(self.rows_each(sql, keys, params)?) }.boxed()
+        async move { Ok(self.rows_each(sql, keys, params, most)?) }.boxed()
     }
 
     fn execute<'a>(

@@ -4,7 +4,10 @@
 pub(crate) mod changes;
 pub(crate) mod error;
 pub(crate) mod keep;
+mod read;
 pub(crate) mod sql;
 
 pub use changes::{ChangeKind, StaChange};
 pub use error::StaError;
+pub use read::ReadLimits;
+pub(crate) use read::box_geometry;
