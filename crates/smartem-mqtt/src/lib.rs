@@ -13,7 +13,8 @@ mod subscription;
 mod tls;
 
 pub use broker::{
-    Authority, Broker, BrokerCounts, BrokerError, BrokerSettings, Login, LoginRefused,
+    Authority, Broker, BrokerCounts, BrokerError, BrokerSettings, Filters, Login, LoginRefused,
+    Publisher,
 };
 pub use incoming::{Incoming, QoS, Receipt, Refused, Topic};
 pub use reach::{ReachError, reach};

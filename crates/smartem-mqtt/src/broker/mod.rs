@@ -5,6 +5,7 @@ mod connection;
 mod handshake;
 mod hub;
 mod packet;
+mod publisher;
 mod router;
 mod session;
 mod session_log;
@@ -23,6 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use authority::{Authority, Login, LoginRefused};
+pub use publisher::{Filters, Publisher};
 
 use self::connection::Connection;
 use self::hub::{Hub, count};
@@ -226,6 +228,11 @@ impl Broker {
     /// How many subscriptions there are, those of clients that are away included.
     pub fn subscriptions(&self) -> usize {
         self.hub.subscriptions()
+    }
+
+    /// What publishes messages of the program itself.
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(&self.hub)
     }
 
     /// Stops listening and reading, answers the messages that became durable within some seconds, and

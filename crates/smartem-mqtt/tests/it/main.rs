@@ -8,5 +8,6 @@
 mod bytes_of_anybody;
 mod delivery;
 mod mosquitto_clients;
+mod publisher;
 mod subscription;
 mod support;
