@@ -13,8 +13,8 @@ mod subscription;
 mod tls;
 
 pub use broker::{
-    Authority, Broker, BrokerCounts, BrokerError, BrokerSettings, Filters, Login, LoginRefused,
-    Publisher,
+    Authority, Broker, BrokerCounts, BrokerError, BrokerSettings, Door, Filters, Login,
+    LoginRefused, Place, Publisher,
 };
 pub use incoming::{Incoming, QoS, Receipt, Refused, Topic};
 pub use reach::{ReachError, reach};

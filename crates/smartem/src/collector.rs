@@ -87,7 +87,7 @@ impl Collector {
         let authority = Arc::new(StoreAuthority::new(store.clone(), clock.clone()));
         let stop = CancellationToken::new();
         let counts = PointCounts::default();
-        let parts = parts(platform, store, &points, authority.clone(), &clock, &counts);
+        let mut parts = parts(platform, store, &points, authority.clone(), &clock, &counts);
         let mut metrics = vec![overview::metrics(points.clone()), of_databases(counts)];
         let mqtt = match start_mqtt(platform, store, &points, authority, &clock).await {
             Ok(mqtt) => mqtt,
@@ -99,6 +99,7 @@ impl Collector {
             }
         };
         metrics.extend(mqtt.as_ref().map(Mqtt::metrics));
+        parts.extend(mqtt.as_ref().and_then(Mqtt::part));
         let newest = NewestOfPoints {
             points: points.clone(),
             store: store.clone(),
@@ -297,6 +298,14 @@ async fn start_mqtt(
 }
 
 impl Mqtt {
+    /// Where clients of the own broker come in over WebSocket.
+    fn part(&self) -> Option<ServicePart> {
+        match &self.from {
+            From::Broker(broker) => Some(mqtt::websocket::part(broker.door())),
+            From::Subscription(_) => None,
+        }
+    }
+
     fn metrics(&self) -> MetricSource {
         let counts = self.counts.clone();
         let connection = match &self.from {

@@ -8,6 +8,7 @@ mod payload;
 mod receiver;
 mod stations;
 mod topics;
+pub mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
