@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rmqtt_codec::types::Publish;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::authority::Authority;
@@ -19,6 +19,8 @@ use crate::incoming::{Incoming, QoS};
 
 /// So many filters a session may have.
 const MAX_FILTERS: usize = 1_000;
+/// So many filters a guest may have: each costs the program work.
+const MAX_GUEST_FILTERS: usize = 50;
 
 pub(super) struct Hub {
     pub(super) settings: BrokerSettings,
@@ -31,6 +33,7 @@ pub(super) struct Hub {
     /// Spares publishers the router while nobody subscribes.
     subscriptions: AtomicUsize,
     sessions: Mutex<HashMap<SessionKey, Arc<Session>>>,
+    guests: Arc<Semaphore>,
     session_log: Option<Arc<SessionLog>>,
 }
 
@@ -65,7 +68,7 @@ pub(super) fn count(counter: &AtomicU64, number: usize) {
     counter.fetch_add(number as u64, Ordering::Relaxed);
 }
 
-/// There is no room for another session.
+/// There is no room for another session, or another guest.
 pub(super) struct Full;
 
 impl Hub {
@@ -84,6 +87,8 @@ impl Hub {
             }
             session_log = Some(Arc::new(log));
         }
+        let most = settings.max_guests.min(Semaphore::MAX_PERMITS);
+        let guests = Arc::new(Semaphore::new(most));
         Ok(Self {
             settings,
             authority,
@@ -93,6 +98,7 @@ impl Hub {
             filters_changed: watch::Sender::new(()),
             subscriptions: AtomicUsize::new(0),
             sessions: Mutex::new(sessions),
+            guests,
             session_log,
         })
     }
@@ -116,6 +122,11 @@ impl Hub {
         {
             log.remove(&session.key);
         }
+    }
+
+    /// A place for one more guest, where there is one.
+    pub(super) fn guest(&self) -> Result<OwnedSemaphorePermit, Full> {
+        self.guests.clone().try_acquire_owned().map_err(|_| Full)
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<SessionKey, Arc<Session>>> {
@@ -228,7 +239,12 @@ impl Hub {
         wish: Wish,
         id: Option<NonZeroU32>,
     ) -> bool {
-        let Some(new) = session.add_filter(filter, MAX_FILTERS) else {
+        let most = if self.authority.is_guest(&session.key.user) {
+            MAX_GUEST_FILTERS
+        } else {
+            MAX_FILTERS
+        };
+        let Some(new) = session.add_filter(filter, most) else {
             return false;
         };
         self.keep_no_more(session);

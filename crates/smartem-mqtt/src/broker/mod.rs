@@ -47,6 +47,8 @@ pub struct BrokerSettings {
     pub listen_tls: Option<(SocketAddr, TlsFiles)>,
     /// So many connections at a time, those that are logging in included.
     pub max_connections: usize,
+    /// So many of them of guests ([`Authority::is_guest`]).
+    pub max_guests: usize,
     /// The largest packet, in bytes.
     pub max_packet_bytes: u32,
     /// So many messages of QoS 1 and 2 of a connection may wait for their answer, in each direction;
@@ -74,6 +76,7 @@ impl Default for BrokerSettings {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 1883))),
             listen_tls: None,
             max_connections: 1_000,
+            max_guests: 500,
             max_packet_bytes: 1024 * 1024,
             max_inflight: 1_000,
             max_keep_alive_s: 3_600,

@@ -7,6 +7,7 @@
 
 mod bytes_of_anybody;
 mod delivery;
+mod guests;
 mod mosquitto_clients;
 mod publisher;
 mod subscription;
