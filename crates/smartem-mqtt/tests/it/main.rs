@@ -10,5 +10,6 @@ mod delivery;
 mod guests;
 mod mosquitto_clients;
 mod publisher;
+mod remote;
 mod subscription;
 mod support;
