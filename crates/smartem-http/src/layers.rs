@@ -164,7 +164,9 @@ pub(crate) async fn close_when_stopping(
     // Later versions say it in frames of their own.
     let has_header = request.version() <= Version::HTTP_11;
     let mut response = next.run(request).await;
-    if has_header && readiness.is_stopping() {
+    // A connection that becomes something else is none of HTTP any more.
+    let goes_on = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if has_header && !goes_on && readiness.is_stopping() {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
