@@ -34,6 +34,9 @@ pub struct Query {
     pub resample: Option<Resample>,
     /// How the answer is written.
     pub result_format: ResultFormat,
+    /// The options as they were given, decoded (`("$top", "5")`), in their order: what a link that goes on
+    /// repeats. Of a relation that several items of `$expand` name, they are united.
+    pub source: Vec<(String, String)>,
 }
 
 /// Which form an answer has (`$resultFormat`).
