@@ -37,7 +37,7 @@ struct Step {
     sql: &'static str,
 }
 
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 4] = [
     Step {
         version: 1,
         name: "first",
@@ -58,6 +58,13 @@ const STEPS: [Step; 3] = [
         phase: Phase::Expand,
         compatible_from: 1,
         sql: include_str!("migrations/0003-retention.sql"),
+    },
+    Step {
+        version: 4,
+        name: "sta",
+        phase: Phase::Expand,
+        compatible_from: 1,
+        sql: include_str!("migrations/0004-sta.sql"),
     },
 ];
 

@@ -32,6 +32,7 @@ mod runs;
 mod series;
 mod settings;
 mod sql;
+mod sta;
 mod station_rows;
 mod stations;
 mod stetl;

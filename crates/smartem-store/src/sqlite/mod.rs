@@ -22,6 +22,7 @@ mod retention;
 mod runs;
 mod series;
 pub(crate) mod snapshot;
+mod sta;
 mod stations;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ mod tokens;
 mod work;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -241,10 +242,7 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        // A plain lock: it is held only to take or put back a connection.
-        let lock = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = lock().pop();
-        let mut connection = match idle {
+        let mut connection = match self.take_reader() {
             Some(connection) => connection,
             None => connect_reader(&self.file)?,
         };
@@ -253,8 +251,21 @@ impl Sqlite {
                 connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
             work(&transaction)
         };
-        lock().push(connection);
+        self.put_reader(connection);
         done
+    }
+
+    fn take_reader(&self) -> Option<Connection> {
+        self.idle_readers().pop()
+    }
+
+    fn put_reader(&self, connection: Connection) {
+        self.idle_readers().push(connection);
+    }
+
+    /// A plain lock: it is held only to take or put back a connection.
+    fn idle_readers(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
