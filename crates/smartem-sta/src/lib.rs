@@ -12,6 +12,7 @@
 
 mod draft;
 mod model;
+mod parse;
 mod path;
 mod query;
 mod record;
@@ -23,6 +24,7 @@ pub use draft::{
     Target as WriteTarget,
 };
 pub use model::{EntityType, Property, PropertyKind, Relation, Version};
+pub use parse::SyntaxError;
 pub use path::{PathStep, ResourcePath, Target};
 pub use query::{
     Aggregate, AggregateMethod, Apply, BinaryOp, Cursor, Expand, Expr, ExprKind, Function, Literal,

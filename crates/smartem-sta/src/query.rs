@@ -143,6 +143,8 @@ pub enum ExprKind {
     /// Whether there is one among the related entities for which it is true (`Datastreams/any(d: ...)`); paths
     /// within `predicate` that begin with the variable begin at that entity and have `depth` of it.
     Any {
+        /// Where the way begins, as in [`Path::outer`].
+        outer: usize,
         /// The way there; the last leads to many.
         relations: Vec<Relation>,
         /// `None`: whether there is any at all.
