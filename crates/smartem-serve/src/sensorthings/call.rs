@@ -72,7 +72,9 @@ impl Call {
     /// A header; empty when it is not there or no text.
     pub(super) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
-        value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// Whether the client wants no body in the answer (RFC 7240).
@@ -93,7 +95,7 @@ const POST: &str = "POST";
 /// Answers a call; an error is an answer as well.
 pub(super) async fn answer(sta: &Sta, call: Call) -> Reply {
     let answered = match call.path.as_str() {
-        "" if call.is_read() => root::answer(sta, &call),
+        "" if call.is_read() => Ok(root::answer(sta, &call)),
         "" => Err(Fault::method(call.method.as_str(), READ)),
         _ if call.is_read() => read::answer(sta, &call).await,
         _ if !call.version.is_1() => Err(Fault::method(call.method.as_str(), READ)),

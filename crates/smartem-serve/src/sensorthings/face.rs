@@ -93,7 +93,9 @@ fn server(headers: &HeaderMap, peer: Option<IpAddr>) -> String {
 fn is_near(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(four) => four.is_loopback() || four.is_private() || four.is_link_local(),
-        IpAddr::V6(six) => six.is_loopback() || six.is_unique_local() || six.is_unicast_link_local(),
+        IpAddr::V6(six) => {
+            six.is_loopback() || six.is_unique_local() || six.is_unicast_link_local()
+        }
     }
 }
 
@@ -124,7 +126,10 @@ mod tests {
         let host = ("host", "sta.example.org:8080");
         let proto = ("x-forwarded-proto", "https");
         let other = ("x-forwarded-host", "data.example.org");
-        assert_eq!(root(None, near, &[host]), "http://sta.example.org:8080/sta/v1.1");
+        assert_eq!(
+            root(None, near, &[host]),
+            "http://sta.example.org:8080/sta/v1.1"
+        );
         assert_eq!(
             root(None, near, &[host, proto]),
             "https://sta.example.org:8080/sta/v1.1"

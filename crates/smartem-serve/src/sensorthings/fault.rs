@@ -23,7 +23,7 @@ pub(super) struct Fault {
     /// What is answered instead.
     allow: Option<&'static str>,
     /// With headers of its own and what the log must be told.
-    problem: Option<Problem>,
+    problem: Option<Box<Problem>>,
 }
 
 impl Fault {
@@ -81,12 +81,8 @@ impl Fault {
         }
     }
 
-    /// The status.
-    pub(super) fn status(&self) -> StatusCode {
-        self.status
-    }
-
     /// What it says.
+    #[cfg(test)]
     pub(super) fn message(&self) -> &str {
         &self.message
     }
@@ -108,7 +104,7 @@ impl Fault {
         }
         if let Some(problem) = self.problem {
             problem.set_headers(reply.headers_mut());
-            reply.extensions_mut().insert(problem);
+            reply.extensions_mut().insert(*problem);
         }
         reply
     }
@@ -117,7 +113,7 @@ impl Fault {
 impl From<Problem> for Fault {
     fn from(problem: Problem) -> Self {
         Self {
-            problem: Some(problem.clone()),
+            problem: Some(Box::new(problem.clone())),
             ..Self::new(problem.kind().status(), problem.detail())
         }
     }

@@ -30,9 +30,8 @@ use axum::routing::any;
 use bytes::Bytes;
 use smartem_http::auth::{Caller, Guard, PeerAddress};
 use smartem_http::{Link, ServicePart};
-use smartem_sta::Author;
+use smartem_sta::{Author, Version};
 use smartem_store::{ReadLimits, Store};
-use utoipa::OpenApi as _;
 
 use call::{Call, Reply};
 use face::Face;
@@ -44,6 +43,9 @@ use crate::{Clock, ServeState};
 const BODY_MAX: usize = 1024 * 1024;
 /// What a body of many observations or requests may hold.
 const LARGE_BODY_MAX: usize = 32 * 1024 * 1024;
+
+/// The most entities of a page where the configuration says nothing.
+const TOP_MAX: u64 = 10_000;
 
 /// How the service behaves.
 #[derive(Clone)]
@@ -71,7 +73,7 @@ impl Default for SensorThingsSettings {
             guard: None,
             open_writing: false,
             core_only: false,
-            top_max: ReadLimits::default().top_max,
+            top_max: TOP_MAX,
             mqtt: Vec::new(),
         }
     }
@@ -81,13 +83,21 @@ impl Default for SensorThingsSettings {
 struct Sta {
     store: Store,
     clock: Clock,
-    limits: ReadLimits,
     settings: SensorThingsSettings,
     /// The version of the program, of which tags of answers are made.
     version: String,
 }
 
 impl Sta {
+    /// How much an answer of a version may read.
+    fn limits(&self, version: Version) -> ReadLimits {
+        ReadLimits {
+            top_max: self.settings.top_max,
+            multi_apart: version.is_1(),
+            ..ReadLimits::at((self.clock)())
+        }
+    }
+
     /// In whose name a call writes.
     ///
     /// # Errors
@@ -100,16 +110,13 @@ impl Sta {
 pub(crate) fn part(state: &ServeState) -> ServicePart {
     let settings = state.sensorthings.clone();
     if settings.open_writing {
-        tracing::warn!("everybody may write through SensorThings: `serve.sensorthings.open_writing` is true");
+        tracing::warn!(
+            "everybody may write through SensorThings: `serve.sensorthings.open_writing` is true"
+        );
     }
-    let limits = ReadLimits {
-        top_max: settings.top_max,
-        ..ReadLimits::default()
-    };
     let sta = Arc::new(Sta {
         store: state.store.clone(),
         clock: state.clock.clone(),
-        limits,
         settings,
         version: state.viewer.version.clone(),
     });
@@ -120,7 +127,7 @@ pub(crate) fn part(state: &ServeState) -> ServicePart {
         title,
     };
     let mut part = ServicePart::new("sensorthings")
-        .openapi(openapi::Document::openapi())
+        .openapi(openapi::document())
         .body_limit(LARGE_BODY_MAX)
         .dialect(fault::in_dialect)
         .link(link("/sta/v1.1", "OGC SensorThings API 1.1"))
@@ -152,7 +159,7 @@ async fn answer(
         Err(fault) => fault.reply(),
     };
     let (mut head, bytes) = reply.into_parts();
-    if face.version == smartem_sta::Version::V2_0 {
+    if face.version == Version::V2_0 {
         let version = HeaderValue::from_static("4.01");
         head.headers.insert("odata-version", version);
     }

@@ -25,7 +25,9 @@ pub(super) fn changes(entity: &Value, patch: &[u8]) -> Result<Value, Fault> {
         ))
     })?;
     let Value::Object(after) = after else {
-        return Err(Fault::invalid("the patch leaves no entity; nothing was changed"));
+        return Err(Fault::invalid(
+            "the patch leaves no entity; nothing was changed",
+        ));
     };
     let mut changes = Map::new();
     for name in before.keys().filter(|name| !after.contains_key(*name)) {

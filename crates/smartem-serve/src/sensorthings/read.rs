@@ -1,10 +1,8 @@
 //! Answers to GET.
 
-use std::hash::{DefaultHasher, Hasher};
-
 use axum::http::{HeaderValue, StatusCode, header};
 use smartem_http::ETag;
-use smartem_sta::write::{self, Body, Frame};
+use smartem_sta::write::{self, Frame};
 use smartem_sta::{Query, ResourcePath, Target};
 
 use super::Sta;
@@ -26,7 +24,10 @@ pub(super) async fn answer(sta: &Sta, call: &Call) -> Result<Reply, Fault> {
     if !is_entity && etag.is_known_to(&call.headers) {
         return Ok(not_modified(&etag));
     }
-    let answer = sta.store.sta_read(&path, &query, &sta.limits).await?;
+    let answer = sta
+        .store
+        .sta_read(&path, &query, &sta.limits(call.version))
+        .await?;
     let frame = Frame {
         version: call.version,
         root: &call.root,
@@ -39,7 +40,11 @@ pub(super) async fn answer(sta: &Sta, call: &Call) -> Result<Reply, Fault> {
         Err(write::WriteError::Null) => return Ok(nothing()),
         Err(error) => return Err(error.into()),
     };
-    let etag = if is_entity { content(&body) } else { etag };
+    let etag = if is_entity {
+        content(&body.bytes)
+    } else {
+        etag
+    };
     if etag.is_known_to(&call.headers) {
         return Ok(not_modified(&etag));
     }
@@ -62,10 +67,8 @@ async fn state(sta: &Sta, call: &Call) -> Result<ETag, Fault> {
 }
 
 /// The tag of what a body says.
-pub(super) fn content(body: &Body) -> ETag {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(&body.bytes);
-    ETag::new(&format!("{:016x}", hasher.finish()))
+pub(super) fn content(body: &[u8]) -> ETag {
+    ETag::new(&text_hash(body))
 }
 
 /// Adds a tag to a reply, and the request to ask before it is used again.

@@ -7,7 +7,6 @@ use smartem_sta::{EntityType, Version};
 
 use super::Sta;
 use super::call::{Call, Reply};
-use super::fault::Fault;
 
 /// Where requirements classes of version 1.1 begin.
 const V1_1: &str = "http://www.opengis.net/spec/iot_sensing/1.1/req/";
@@ -100,7 +99,7 @@ const FUNCTIONS: &[&str] = &[
     "finishes",
 ];
 
-pub(super) fn answer(sta: &Sta, call: &Call) -> Result<Reply, Fault> {
+pub(super) fn answer(sta: &Sta, call: &Call) -> Reply {
     let (version, root) = (call.version, &call.root);
     let listed = EntityType::ALL.into_iter().filter(|it| {
         it.is_in(version) && !(sta.settings.core_only && *it == EntityType::MultiDatastream)
@@ -116,12 +115,13 @@ pub(super) fn answer(sta: &Sta, call: &Call) -> Result<Reply, Fault> {
         body["serverSettings"] = settings(sta, version);
     }
     let bytes = body.to_string().into_bytes();
-    Ok(super::reply(StatusCode::OK, Body::JSON, bytes))
+    super::reply(StatusCode::OK, Body::JSON, bytes)
 }
 
 /// What the server can do, and how much at a time.
 fn settings(sta: &Sta, version: Version) -> Value {
     let mqtt = &sta.settings.mqtt;
+    let limits = sta.limits(version);
     let mut conformance: Vec<String> = Vec::new();
     if version == Version::V1_1 {
         let mqtt_classes = MQTT_CLASSES.iter().filter(|_| !mqtt.is_empty());
@@ -133,11 +133,11 @@ fn settings(sta: &Sta, version: Version) -> Value {
         "conformance": conformance,
         "functions": FUNCTIONS,
         "limits": {
-            "topDefault": sta.limits.top_default,
-            "topMax": sta.limits.top_max,
-            "expandedDefault": sta.limits.expanded_default,
-            "expandDepth": sta.limits.expand_depth,
-            "entitiesMax": sta.limits.entities_max,
+            "topDefault": limits.top_default,
+            "topMax": limits.top_max,
+            "expandedDefault": limits.expanded_default,
+            "expandDepth": limits.expand_depth,
+            "entitiesMax": limits.entities_max,
             "bodyBytesMax": super::BODY_MAX,
             "largeBodyBytesMax": super::LARGE_BODY_MAX,
         },

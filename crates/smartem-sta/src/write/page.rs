@@ -1,7 +1,5 @@
 //! Sets of entities, references and rows, page by page.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 use super::Frame;
@@ -91,28 +89,6 @@ fn next_link(frame: &Frame<'_>, next: &Cursor) -> String {
 
 /// The query string for the page that begins at a place, with its question mark.
 pub(super) fn next_options(query: &Query, next: &Cursor) -> String {
-    let mut text = String::from("?");
-    for (name, value) in &query.source {
-        if name != "$skip" && name != "$skiptoken" {
-            encode(&mut text, name);
-            text.push('=');
-            encode(&mut text, value);
-            text.push('&');
-        }
-    }
-    text.push_str("$skiptoken=");
-    encode(&mut text, &next.0);
-    text
-}
-
-/// Encodes a text for the query of a URL; what is often in an option and harmless stays readable.
-fn encode(out: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~$(),/:=;@!*'".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a text cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
+    let changes = [("$skip", None), ("$skiptoken", Some(next.0.as_str()))];
+    format!("?{}", query.to_url_with(&changes))
 }

@@ -132,6 +132,7 @@ fn groups(requests: Vec<Request>) -> Result<Vec<Group>, Fault> {
             });
             continue;
         };
+        let is_known = groups.iter().any(|it| it.name.as_ref() == Some(&name));
         match groups.last_mut() {
             Some(group) if group.name.as_ref() == Some(&name) => {
                 // Within a group, all fail together anyway.
@@ -143,7 +144,7 @@ fn groups(requests: Vec<Request>) -> Result<Vec<Group>, Fault> {
                     parts.push(part);
                 }
             }
-            _ if groups.iter().any(|it| it.name.as_ref() == Some(&name)) => {
+            _ if is_known => {
                 let message = format!(
                     "the requests of the group `{name}` do not follow each other; put them together"
                 );
@@ -225,7 +226,13 @@ mod tests {
             json!({"id": id, "method": "post", "url": "Things", "atomicityGroup": group,
                 "body": {"name": "a"}, "headers": {"Prefer": "return=minimal"}})
         };
-        let groups = of(json!([get("1"), post("2", "a"), post("3", "a"), post("4", "b")])).unwrap();
+        let groups = of(json!([
+            get("1"),
+            post("2", "a"),
+            post("3", "a"),
+            post("4", "b")
+        ]))
+        .unwrap();
         let shape: Vec<(Option<&str>, usize)> = groups
             .iter()
             .map(|it| (it.name.as_deref(), it.ids.len()))
@@ -245,7 +252,10 @@ mod tests {
         for (requests, told) in [
             (json!([with(json!({})), with(json!({}))]), "two requests"),
             (json!([with(json!({"dependsOn": ["9"]}))]), "`9`"),
-            (json!([with(json!({"headers": {"a b": "c"}}))]), "bad header"),
+            (
+                json!([with(json!({"headers": {"a b": "c"}}))]),
+                "bad header",
+            ),
             (
                 json!([
                     with(json!({"atomicityGroup": "a"})),

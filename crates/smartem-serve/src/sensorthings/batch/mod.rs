@@ -138,25 +138,25 @@ impl<'a> Run<'a> {
                 let message = "a change set has no requests that only read; send them beside it";
                 return Err(at(Fault::invalid(message)));
             }
-            let operation = change::plan(self.sta, &call, &names).await.map_err(at)?;
+            let plan = change::plan(self.sta, &call, &names).await.map_err(at)?;
             if let Some(id) = id {
-                if let Operation::Create { draft, .. } = &operation {
+                if let Operation::Create { draft, .. } = &plan.operation {
                     names.add(id.clone(), Name::Earlier(place, draft.entity_type));
                 }
                 ids.insert(place, id);
             }
-            calls.push(call);
-            operations.push(operation);
+            calls.push((call, plan.told_as));
+            operations.push(plan.operation);
         }
         let now = (self.sta.clock)();
         let written = self.sta.store.sta_write(&author, operations, now).await;
         let outcomes = written.map_err(|error| (None, error.into()))?;
         let mut replies = Vec::with_capacity(outcomes.len());
-        for (place, (call, outcome)) in calls.iter().zip(&outcomes).enumerate() {
+        for (place, ((call, told_as), outcome)) in calls.iter().zip(&outcomes).enumerate() {
             if let (Some(id), Some((of, made))) = (ids.get(&place), made(outcome)) {
                 self.names.add(id.clone(), Name::Known(of, made));
             }
-            let told = change::told(self.sta, call, outcome).await;
+            let told = change::told(self.sta, call, told_as, outcome).await;
             replies.push(told.unwrap_or_else(|fault| logged(fault.reply())));
         }
         Ok(replies)

@@ -72,7 +72,10 @@ fn read(body: &Bytes, boundary: &str) -> Result<Vec<Step>, Fault> {
         let place = (place + 1).to_string();
         let (headers, content) = headers(&part, &place)?;
         let media_type = text(&headers, header::CONTENT_TYPE.as_str());
-        if media_type.to_ascii_lowercase().starts_with("multipart/mixed") {
+        if media_type
+            .to_ascii_lowercase()
+            .starts_with("multipart/mixed")
+        {
             let inner = self::boundary(media_type)?;
             let mut set = Vec::new();
             for (inner_place, part) in parts(&content, &inner)?.iter().enumerate() {
@@ -155,7 +158,10 @@ fn headers(part: &Bytes, place: &str) -> Result<(HeaderMap, Bytes), Fault> {
 fn request(part: &HeaderMap, content: &Bytes, place: &str) -> Result<Part, Fault> {
     let media_type = text(part, header::CONTENT_TYPE.as_str());
     let faulty = |what: &str| Fault::invalid(format!("part {place} of the batch {what}"));
-    if !media_type.to_ascii_lowercase().starts_with("application/http") {
+    if !media_type
+        .to_ascii_lowercase()
+        .starts_with("application/http")
+    {
         return Err(faulty(&format!(
             "is `{media_type}`; it must be `application/http`, or a change set of `multipart/mixed`"
         )));
@@ -304,10 +310,19 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told_with_its_part() {
         for (body, told) in [
-            ("--b\r\nContent-Type: application/http\r\n\r\nGET a", "cut off"),
-            ("--b\r\nContent-Type: text/plain\r\n\r\nGET a\r\n--b--", "text/plain"),
+            (
+                "--b\r\nContent-Type: application/http\r\n\r\nGET a",
+                "cut off",
+            ),
+            (
+                "--b\r\nContent-Type: text/plain\r\n\r\nGET a\r\n--b--",
+                "text/plain",
+            ),
             ("--b\r\nno header\r\n\r\nGET a\r\n--b--", "part 1"),
-            ("--b\r\nContent-Type: application/http\r\n\r\nGET\r\n--b--", "request line"),
+            (
+                "--b\r\nContent-Type: application/http\r\n\r\nGET\r\n--b--",
+                "request line",
+            ),
         ] {
             let fault = read(&Bytes::from(body), "b").unwrap_err();
             assert!(fault.message().contains(told), "{}", fault.message());
