@@ -4,12 +4,13 @@
 //! - [`EntityType`], [`Property`], [`Relation`], [`Version`]: the entity model, and how each version names it
 //! - [`ResourcePath`], [`Query`], [`Expr`]: what a URL asks for
 //! - [`Entity`], [`Record`], [`Page`]: what a store answers
-//! - [`Draft`], [`Operation`]: what a client wants to have written
+//! - [`Draft`], [`Operation`]: what a client wants to have written; [`body`] reads it of JSON
 //! - [`write`]: answers as JSON, CSV and GeoJSON
 //!
 //! The core is shaped after version 2.0: a datastream may have several observed properties (version 1.1 shows
 //! it as `MultiDatastream`), and an observation needs no feature.
 
+pub mod body;
 mod draft;
 mod model;
 mod parse;
