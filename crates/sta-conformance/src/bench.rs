@@ -69,10 +69,10 @@ impl<'a> Scribe<'a> {
     /// Sends a body that must be refused; what is made all the same is remembered.
     pub(crate) async fn refused(&self, path: &str, body: &Value) -> Check<Answer> {
         let answer = self.client.json(Method::POST, path, body).await?;
-        if answer.status < 300 {
-            if let Some(own) = own_of(path, &answer) {
-                self.adopt(&own.path);
-            }
+        if answer.status < 300
+            && let Some(own) = own_of(path, &answer)
+        {
+            self.adopt(&own.path);
         }
         answer.refused()
     }
@@ -191,12 +191,12 @@ impl Bench<'_> {
         if let Some(own) = self.own.any(kind.set) {
             return Ok(own.clone());
         }
-        if kind.set == "HistoricalLocations" {
-            if let Ok(alpha) = self.own.thing("alpha") {
-                let path = format!("{}/HistoricalLocations", alpha.path);
-                if let Some(first) = self.client.get(&path).await?.ok()?.list()?.first() {
-                    return self.scribe.own(kind.set, first);
-                }
+        if kind.set == "HistoricalLocations"
+            && let Ok(alpha) = self.own.thing("alpha")
+        {
+            let path = format!("{}/HistoricalLocations", alpha.path);
+            if let Some(first) = self.client.get(&path).await?.ok()?.list()?.first() {
+                return self.scribe.own(kind.set, first);
             }
         }
         let answer = self.client.query(kind.set, &[("$top", "1")]).await?.ok()?;

@@ -3,6 +3,7 @@
 //! An [`Answer`] keeps the request that led to it, so that a fault can be shown as an exchange. Nothing here knows
 //! of SensorThings beyond `value`, the list of an entity set.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -250,7 +251,8 @@ pub(crate) fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || PLAIN.contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

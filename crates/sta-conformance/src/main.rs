@@ -44,7 +44,7 @@ use crate::server::Server;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// The address of the service with its version, as http://localhost:8080/sta/v1.1
+    /// The address of the service with its version, as `http://localhost:8080/sta/v1.1`
     #[arg(value_name = "URL", required_unless_present = "list")]
     url: Option<String>,
     /// A token to send as `Authorization: Bearer TOKEN`
@@ -212,11 +212,11 @@ fn mark() -> String {
 
 /// All cases and what they ask.
 fn listed() -> String {
-    let mut out = String::new();
-    for case in cases::all() {
-        out.push_str(&format!("{}\n    {}\n", case.full_name(), case.requirement));
-    }
-    out
+    let all = cases::all();
+    let each = all
+        .iter()
+        .map(|case| format!("{}\n    {}\n", case.full_name(), case.requirement));
+    each.collect()
 }
 
 /// Writes a document; a closed pipe is no reason to fail.

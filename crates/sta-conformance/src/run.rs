@@ -121,11 +121,14 @@ async fn attempt(bench: &Bench<'_>, case: &Case, choice: &Choice) -> Check {
         if case.class.declared(bench.server) == Declared::No {
             return Err(skip(UNDECLARED));
         }
-        if let Some(requirement) = case.requires {
-            if bench.server.declares(requirement) == Declared::No {
-                return Err(skip(format!("not declared: {requirement}")));
-            }
+        if let Some(requirement) = case.requires
+            && bench.server.declares(requirement) == Declared::No
+        {
+            return Err(skip(format!("not declared: {requirement}")));
         }
+    }
+    if case.level == Level::Write {
+        bench.writable()?;
     }
     case.attempt(bench).await
 }

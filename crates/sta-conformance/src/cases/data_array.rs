@@ -251,7 +251,6 @@ async fn unknown_format(bench: &Bench<'_>) -> Check {
 
 /// Posts data arrays; a server of 1.0 need not take them.
 async fn posted(bench: &Bench<'_>, body: &Value) -> Check<Answer> {
-    bench.writable()?;
     let answer = bench
         .client
         .json(Method::POST, "CreateObservations", body)
@@ -266,7 +265,7 @@ async fn posted(bench: &Bench<'_>, body: &Value) -> Check<Answer> {
 }
 
 /// The entries of an answer: an address, or nothing where there was an error.
-async fn created(bench: &Bench<'_>, answer: &Answer) -> Check<Vec<Option<Own>>> {
+fn created(bench: &Bench<'_>, answer: &Answer) -> Check<Vec<Option<Own>>> {
     let value = answer.value()?;
     let entries = value
         .as_array()
@@ -310,7 +309,7 @@ async fn create(bench: &Bench<'_>) -> Check {
     let results = [json!(1.5), json!(2), json!("three")];
     let body = json!([array(bench, &station.datastream, &results)?]);
     let answer = posted(bench, &body).await?.expect(&[201])?;
-    let made = created(bench, &answer).await?;
+    let made = created(bench, &answer)?;
     answer.ensure(made.len() == 3, || "3 addresses were expected".to_owned())?;
     for (own, result) in made.iter().zip(&results) {
         let own = own
@@ -332,7 +331,7 @@ async fn create_several(bench: &Bench<'_>) -> Check {
         array(bench, &two.datastream, &[json!(3)])?,
     ]);
     let answer = posted(bench, &body).await?.expect(&[201])?;
-    let made = created(bench, &answer).await?;
+    let made = created(bench, &answer)?;
     answer.ensure(made.iter().flatten().count() == 3, || {
         "3 addresses were expected".to_owned()
     })?;
@@ -355,7 +354,7 @@ async fn create_feature(bench: &Bench<'_>) -> Check {
     let station = bench.small_station("rows feature").await?;
     let body = json!([array(bench, &station.datastream, &[json!(1)])?]);
     let answer = posted(bench, &body).await?.expect(&[201])?;
-    let made = created(bench, &answer).await?;
+    let made = created(bench, &answer)?;
     let own = made.into_iter().flatten().next();
     let own = own.ok_or_else(|| answer.fault("an address was expected"))?;
     let (feature, _) = bench.feature_of(&own).await?;
@@ -382,7 +381,7 @@ async fn create_all(bench: &Bench<'_>) -> Check {
         ]],
     }]);
     let answer = posted(bench, &body).await?.expect(&[201])?;
-    let made = created(bench, &answer).await?;
+    let made = created(bench, &answer)?;
     let own = made.into_iter().flatten().next();
     let own = own.ok_or_else(|| answer.fault("an address was expected"))?;
     let got = bench.read(&own.path).await?;
@@ -407,7 +406,7 @@ async fn create_error(bench: &Bench<'_>) -> Check {
     let mut group = array(bench, &station.datastream, &[json!(1), json!(2), json!(3)])?;
     group["dataArray"][1][0] = json!("no time");
     let answer = posted(bench, &json!([group])).await?.expect(&[201])?;
-    let made = created(bench, &answer).await?;
+    let made = created(bench, &answer)?;
     let shape: Vec<_> = made.iter().map(Option::is_some).collect();
     answer.ensure(shape == [true, false, true], || {
         "an address, an error and an address were expected".to_owned()
@@ -428,7 +427,7 @@ async fn create_for_none(bench: &Bench<'_>) -> Check {
         .await?
         .expect(&[201, 400, 404, 409, 422])?;
     if answer.status == 201 {
-        let made = created(bench, &answer).await?;
+        let made = created(bench, &answer)?;
         answer.ensure(made.len() == 1 && made[0].is_none(), || {
             "an error was expected".to_owned()
         })?;

@@ -167,12 +167,12 @@ async fn made(bench: &Bench<'_>, label: &str) -> Check<Own> {
 }
 
 /// Makes an Observation of a MultiDatastream.
-async fn observed(bench: &Bench<'_>, stream: &Own, result: Value) -> Check<Own> {
+async fn observed(bench: &Bench<'_>, stream: &Own, result: &Value) -> Check<Own> {
     let body = observation_body(bench, stream, result)?;
     bench.scribe.post("Observations", &body).await
 }
 
-fn observation_body(bench: &Bench<'_>, stream: &Own, result: Value) -> Check<Value> {
+fn observation_body(bench: &Bench<'_>, stream: &Own, result: &Value) -> Check<Value> {
     Ok(json!({
         "phenomenonTime": "2021-03-04T05:06:07Z",
         "result": result,
@@ -297,7 +297,7 @@ async fn deep(bench: &Bench<'_>) -> Check {
 
 async fn observation(bench: &Bench<'_>) -> Check {
     let stream = made(bench, "wind observed").await?;
-    let own = observed(bench, &stream, json!([225, 3.5])).await?;
+    let own = observed(bench, &stream, &json!([225, 3.5])).await?;
     let got = bench.read(&own.path).await?;
     same("result", &json!([225, 3.5]), member(&got, "result")?)?;
     let path = format!("{}/Observations", stream.path);
@@ -315,7 +315,7 @@ async fn observation(bench: &Bench<'_>) -> Check {
 
 async fn observation_link(bench: &Bench<'_>) -> Check {
     let stream = made(bench, "wind linked").await?;
-    let own = observed(bench, &stream, json!([225, 3.5])).await?;
+    let own = observed(bench, &stream, &json!([225, 3.5])).await?;
     let got = bench.read(&format!("{}/MultiDatastream", own.path)).await?;
     same("MultiDatastream", &stream.id(), member(&got, "@iot.id")?)?;
     let answer = bench
@@ -337,7 +337,7 @@ async fn observation_link(bench: &Bench<'_>) -> Check {
 async fn wrong_length(bench: &Bench<'_>) -> Check {
     let stream = made(bench, "wind wrong").await?;
     for result in [json!([1]), json!([1, 2, 3]), json!([]), json!(1)] {
-        let body = observation_body(bench, &stream, result)?;
+        let body = observation_body(bench, &stream, &result)?;
         bench.scribe.refused("Observations", &body).await?;
     }
     Ok(())
@@ -381,14 +381,14 @@ async fn needs(bench: &Bench<'_>) -> Check {
 
 async fn two_streams(bench: &Bench<'_>) -> Check {
     let stream = made(bench, "wind twice").await?;
-    let mut body = observation_body(bench, &stream, json!([1, 2]))?;
+    let mut body = observation_body(bench, &stream, &json!([1, 2]))?;
     body["Datastream"] = bench.own.datastream("spans")?.reference();
     bench.scribe.refused("Observations", &body).await.map(drop)
 }
 
 async fn expand(bench: &Bench<'_>) -> Check {
     let stream = made(bench, "wind expanded").await?;
-    observed(bench, &stream, json!([225, 3.5])).await?;
+    observed(bench, &stream, &json!([225, 3.5])).await?;
     let options = [(
         "$expand",
         "ObservedProperties,Observations,Thing($expand=MultiDatastreams)",
@@ -433,7 +433,7 @@ async fn filter(bench: &Bench<'_>) -> Check {
 
 async fn null_value(bench: &Bench<'_>) -> Check {
     let stream = made(bench, "wind null").await?;
-    let own = observed(bench, &stream, json!([null, 3.5])).await?;
+    let own = observed(bench, &stream, &json!([null, 3.5])).await?;
     let got = bench.read(&own.path).await?;
     same("result", &json!([null, 3.5]), member(&got, "result")?)
 }
@@ -462,7 +462,7 @@ async fn patch(bench: &Bench<'_>) -> Check {
 
 async fn delete(bench: &Bench<'_>) -> Check {
     let stream = made(bench, "wind deleted").await?;
-    let observation = observed(bench, &stream, json!([225, 3.5])).await?;
+    let observation = observed(bench, &stream, &json!([225, 3.5])).await?;
     let properties = bench
         .list(&format!("{}/ObservedProperties", stream.path), &[])
         .await?;
