@@ -23,6 +23,7 @@ mod query;
 mod refining;
 mod retention;
 mod servers;
+mod sta_keep;
 mod standing;
 mod support;
 mod tokens;
@@ -32,27 +33,31 @@ mod views;
 /// themselves.
 macro_rules! suite {
     (@of $name:ident $on:ident {
-        given { $($module:ident { $($case:ident,)+ })+ }
-        make { $($maker:ident { $($made:ident,)+ })+ }
+        given { $($module:ident { $($case:ident,)+ })* }
+        make { $($maker:ident { $($made:ident,)+ })* }
     }) => {
         mod $name {
-            use crate::servers::{On, World};
             $(mod $module {
-                use super::{On, World};
+                use crate::servers::{On, World};
                 $(#[tokio::test]
                 async fn $case() {
                     let world = World::on(On::$on).await;
                     crate::$module::$case(world.store.clone()).await;
                 })+
-            })+
+            })*
             $(mod $maker {
-                use super::On;
+                use crate::servers::On;
                 $(#[tokio::test]
                 async fn $made() {
                     crate::$maker::$made(On::$on).await;
                 })+
-            })+
+            })*
         }
+    };
+    // Without PgBouncer, to save time: for what does not depend on it.
+    (direct { $($cases:tt)+ }) => {
+        suite! { @of sta_sqlite Sqlite { $($cases)+ } }
+        suite! { @of sta_on_postgres Postgres { $($cases)+ } }
     };
     ($($cases:tt)+) => {
         suite! { @of sqlite Sqlite { $($cases)+ } }
@@ -151,6 +156,25 @@ suite! {
             the_files_of_an_archive_day_come_together,
             a_whole_hour_takes_the_place_of_anything,
             an_hour_that_comes_in_parts_is_refined_when_it_has_ended,
+        }
+    }
+}
+
+suite! {
+    direct {
+        given {}
+        make {
+            sta_keep {
+                a_station_has_all_its_entities,
+                a_station_that_is_renamed_is_described_anew,
+                a_station_that_moves_has_a_history,
+                a_track_that_is_recomputed_leaves_nothing_behind,
+                a_declared_location_comes_first,
+                series_that_come_later_are_datastreams_of_the_same_thing,
+                stations_share_sensors_and_observed_properties,
+                bringing_in_line_again_changes_nothing,
+                the_entities_of_an_older_store_are_made_when_it_is_opened,
+            }
         }
     }
 }
