@@ -136,9 +136,12 @@ kit: web ## Image, renders, bill of materials and sums, for an installation with
 	scripts/kit.sh
 
 .PHONY: fuzz
-fuzz: ## Look for bytes that line protocol stumbles over, 10 minutes (nightly Rust and cargo-fuzz)
+fuzz: ## Look for input that readers stumble over, 10 minutes each (nightly Rust and cargo-fuzz)
 	@scripts/need.sh cargo cc cargo-fuzz
 	$(CARGO) +nightly fuzz run line_protocol -- -max_total_time=600 -max_len=4096
+	for target in sta_filter sta_query sta_body; do \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=600 -max_len=1024 -dict=fuzz/dictionaries/sta.dict; \
+	done
 
 .PHONY: clean
 clean: ## Remove what was built

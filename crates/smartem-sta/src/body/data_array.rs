@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use smartem_model::nearest;
 
-use crate::{NewObservation, Reference, ResultValue, TimeValue};
+use crate::{NewObservation, Reference, ResultValue};
 
 use super::error::{BodyError, BodyProblem, below};
 use super::field::{self, period};
@@ -274,12 +274,9 @@ impl Table {
             Column::PhenomenonTime => {
                 observation.phenomenon_time = Some(field::time(cell).map_err(here)?);
             }
-            Column::ResultTime => match field::time(cell).map_err(here)? {
-                TimeValue::Instant(at) => observation.result_time = Some(at),
-                TimeValue::Interval(_) => {
-                    return Err(here(format!("must be one moment, and is {}", show(cell))));
-                }
-            },
+            Column::ResultTime => {
+                observation.result_time = Some(field::instant(cell).map_err(here)?);
+            }
             Column::ValidTime => {
                 observation.valid_time = Some(period(field::time(cell).map_err(here)?));
             }
