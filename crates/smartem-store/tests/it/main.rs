@@ -23,6 +23,9 @@ mod query;
 mod refining;
 mod retention;
 mod servers;
+mod sta_alike;
+mod sta_data;
+mod sta_read;
 mod standing;
 mod support;
 mod tokens;
@@ -151,6 +154,41 @@ suite! {
             the_files_of_an_archive_day_come_together,
             a_whole_hour_takes_the_place_of_anything,
             an_hour_that_comes_in_parts_is_refined_when_it_has_ended,
+        }
+    }
+}
+
+/// Cases for which it makes no difference whether something stands before the server.
+macro_rules! suite_of_two {
+    ($($module:ident { $($case:ident,)+ })+) => {
+        $(mod $module {
+            suite_of_two! { @of $module sqlite Sqlite { $($case,)+ } }
+            suite_of_two! { @of $module on_postgres Postgres { $($case,)+ } }
+        })+
+    };
+    (@of $module:ident $name:ident $on:ident { $($case:ident,)+ }) => {
+        mod $name {
+            $(#[tokio::test]
+            async fn $case() {
+                crate::$module::$case(crate::servers::On::$on).await;
+            })+
+        }
+    };
+}
+
+mod of_two {
+    suite_of_two! {
+        sta_read {
+            sets_and_entities_of_all_types_are_read,
+            a_path_leads_from_entity_to_entity,
+            pages_hold_each_entity_once_in_every_order,
+            a_cursor_of_another_order_or_of_nothing_is_refused,
+            counts_are_those_of_all_pages,
+            relations_are_expanded_to_any_depth,
+            answers_that_are_too_large_are_refused,
+            filters_select_what_they_say,
+            filters_of_observations_tell_times_and_results,
+            an_observation_tells_how_it_came_about,
         }
     }
 }

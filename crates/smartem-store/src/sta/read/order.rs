@@ -87,7 +87,8 @@ impl Order {
         }
         if order_by.is_empty()
             && let Some((relation, parent)) = relation
-            && relation.from == EntityType::MultiDatastream
+            && relation.is_many
+            && relation.from != EntityType::Thing
             && relation.to == EntityType::ObservedProperty
         {
             // They are in the order of the values of a result.
@@ -152,7 +153,7 @@ impl Order {
                     self.push(sql, down, true, ty);
                 }
             }
-            Value::Null | Value::Geometry(_) => {
+            Value::Null | Value::Geometry(..) => {
                 return Err(invalid(
                     "a geometry has no order; order by a number, text or time",
                     Some(by.expr.at.clone()),
@@ -439,11 +440,12 @@ fn written(expr: &Expr) -> String {
             format!("{} in ({})", written(needle), members.join(","))
         }
         ExprKind::Any {
+            outer,
             relations,
             predicate,
         } => {
             let predicate = predicate.as_deref().map(written);
-            format!("any {relations:?} {predicate:?}")
+            format!("any {outer} {relations:?} {predicate:?}")
         }
         ExprKind::Literal(literal) => format!("{literal:?}"),
         ExprKind::Path(path) => format!("{path:?}"),

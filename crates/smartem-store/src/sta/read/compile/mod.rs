@@ -176,9 +176,10 @@ impl Compiler {
             }
             ExprKind::Not(inner) => Ok(format!("(NOT {})", self.truth(inner)?)),
             ExprKind::Any {
+                outer,
                 relations,
                 predicate,
-            } => self.any(expr, relations, predicate.as_deref()),
+            } => self.any(expr, *outer, relations, predicate.as_deref()),
             ExprKind::Literal(Literal::Bool(value)) => Ok(self.constant(*value).to_owned()),
             ExprKind::Literal(Literal::Null) => Ok(self.unknown().to_owned()),
             _ => self.predicate(expr),
@@ -253,6 +254,7 @@ impl Compiler {
     fn any(
         &mut self,
         expr: &Expr,
+        outer: usize,
         relations: &[Relation],
         predicate: Option<&Expr>,
     ) -> Result<String, Fault> {
@@ -271,7 +273,7 @@ impl Compiler {
             let kinds = (0..to_observations)
                 .map(|place| BOTH[(choice >> place) & 1])
                 .collect();
-            each.push(self.any_of(expr, relations, predicate, kinds)?);
+            each.push(self.any_of(expr, outer, relations, predicate, kinds)?);
         }
         Ok(format!("({})", each.join(" OR ")))
     }
@@ -279,6 +281,7 @@ impl Compiler {
     fn any_of(
         &mut self,
         expr: &Expr,
+        outer: usize,
         relations: &[Relation],
         predicate: Option<&Expr>,
         kinds: Vec<Kind>,
@@ -288,8 +291,8 @@ impl Compiler {
             kinds,
             met: 0,
         });
-        let begin = self.begins[self.begins.len() - 1].clone();
-        let end = self.follow(begin, relations);
+        let begin = self.begin(outer, expr);
+        let end = begin.and_then(|begin| self.follow(begin, relations));
         let done = self.predicates.pop();
         let frame = done.and_then(|it| it.frame).ok_or_else(|| {
             invalid(
@@ -308,18 +311,20 @@ impl Compiler {
 
     /// The entity that a path's property is of.
     fn node(&mut self, path: &Path, expr: &Expr) -> Result<Node, Fault> {
-        let begin = self
-            .begins
-            .len()
-            .checked_sub(path.outer + 1)
-            .and_then(|at| self.begins.get(at).cloned())
-            .ok_or_else(|| {
-                invalid(
-                    "this variable is of no `any` around it",
-                    Some(expr.at.clone()),
-                )
-            })?;
+        let begin = self.begin(path.outer, expr)?;
         self.follow(begin, &path.relations)
+    }
+
+    /// The entity of the `any` so far out.
+    fn begin(&self, outer: usize, expr: &Expr) -> Result<Node, Fault> {
+        let at = self.begins.len().checked_sub(outer + 1);
+        let begin = at.and_then(|at| self.begins.get(at).cloned());
+        begin.ok_or_else(|| {
+            invalid(
+                "this variable is of no `any` around it",
+                Some(expr.at.clone()),
+            )
+        })
     }
 
     fn follow(&mut self, begin: Node, relations: &[Relation]) -> Result<Node, Fault> {
