@@ -26,7 +26,10 @@ async fn both_backends_give_the_same_answers() {
     for seed in first..first + u64::from(cases.div_ceil(QUESTIONS)) {
         asked += compare(seed, cases.min(QUESTIONS)).await;
     }
-    assert!(asked > cases / 2, "only {asked} questions were understood");
+    assert!(
+        asked > cases / 10 * 8,
+        "only {asked} questions were understood"
+    );
 }
 
 /// Asks questions that come of a seed; how many made sense.
@@ -47,9 +50,9 @@ async fn compare(seed: u64, questions: u32) -> u32 {
             .replace('%', "%25")
             .replace("%252B", "%2B");
         let parsed = Query::parse(&raw, path.entity_type(), Version::V1_1, path.is_single());
-        let query = match parsed {
-            Ok(query) => query,
-            Err(error) => panic!("seed {seed}, question {number}: {options}: {error}"),
+        // Some combinations of constants make no sense.
+        let Ok(query) = parsed else {
+            continue;
         };
         let left = embedded.store.sta_read(&path, &query, &limits).await;
         let right = server.store.sta_read(&path, &query, &limits).await;
