@@ -169,8 +169,9 @@ impl Embedded<'_> {
     fn rows(&mut self, sql: &str, params: &[Param], into: &mut Vec<Row>) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let columns = statement.column_count();
-        let params = rusqlite::params_from_iter(params);
-        let mut rows = statement.query(params)?;
+        // The last ones may be needed by nothing, as the end of an interval of which only the start counts.
+        let needed = statement.parameter_count().min(params.len());
+        let mut rows = statement.query(rusqlite::params_from_iter(&params[..needed]))?;
         while let Some(row) = rows.next()? {
             into.push(cells(row, columns, None)?);
         }

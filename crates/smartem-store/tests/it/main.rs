@@ -23,7 +23,10 @@ mod query;
 mod refining;
 mod retention;
 mod servers;
+mod sta_alike;
+mod sta_data;
 mod sta_keep;
+mod sta_read;
 mod standing;
 mod support;
 mod tokens;
@@ -174,6 +177,18 @@ suite! {
                 stations_share_sensors_and_observed_properties,
                 bringing_in_line_again_changes_nothing,
                 the_entities_of_an_older_store_are_made_when_it_is_opened,
+            }
+            sta_read {
+                sets_and_entities_of_all_types_are_read,
+                a_path_leads_from_entity_to_entity,
+                pages_hold_each_entity_once_in_every_order,
+                a_cursor_of_another_order_or_of_nothing_is_refused,
+                counts_are_those_of_all_pages,
+                relations_are_expanded_to_any_depth,
+                answers_that_are_too_large_are_refused,
+                filters_select_what_they_say,
+                filters_of_observations_tell_times_and_results,
+                an_observation_tells_how_it_came_about,
             }
         }
     }
