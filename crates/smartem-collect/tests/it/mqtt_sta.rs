@@ -10,14 +10,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use smartem_collect::receive::mqtt::sta::{
-    StaChanges, StaInbox, StaMessage, StaOutlet, StaRefused, StaUnavailable,
+    StaChanges, StaInbox, StaMessage, StaOutlet, StaRefused, StaRelay, StaUnavailable,
 };
 use smartem_collect::receive::mqtt::{
     Access, Doorkeeper, MqttConfig, MqttCounts, MqttReceiver, Topics,
 };
 use smartem_mqtt::{
-    Authority as _, Broker, BrokerSettings, Login, LoginRefused, Refused, Subscription,
-    SubscriptionSettings,
+    Authority as _, Broker, BrokerSettings, Login, LoginRefused, Refused, Remote, RemoteSettings,
+    Subscription, SubscriptionSettings,
 };
 use smartem_simulate::mosquitto::{self, Mosquitto};
 use smartem_store::QuarantineFilter;
@@ -684,4 +684,78 @@ async fn the_outlet_ends_with_its_broker() {
     let outlet = Outlet::start().await;
     outlet.broker.stop().await;
     timeout(PATIENCE, outlet.running).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_broker_gets_each_change_and_a_mark_is_confirmed_when_it_has_it() {
+    let mut mosquitto = Mosquitto::start().unwrap_or_else(|problem| panic!("{problem}"));
+    let port = mosquitto.address().port();
+    let soon = (Duration::from_millis(20), Duration::from_millis(100));
+    let (sink, mut inbox) = mpsc::channel(64);
+    let subscription = Subscription::start(
+        SubscriptionSettings {
+            topics: vec!["v1.1/#".to_owned()],
+            backoff: soon,
+            ..SubscriptionSettings::new("127.0.0.1", port, "subscriber")
+        },
+        sink,
+    )
+    .unwrap();
+    until(|| subscription.is_connected()).await;
+    let remote = Remote::start(RemoteSettings {
+        backoff: soon,
+        ..RemoteSettings::new("127.0.0.1", port, "relay")
+    })
+    .unwrap();
+    until(|| remote.is_connected()).await;
+    let things = Arc::new(Things::default());
+    things.change(1, "before");
+    let start = |from| {
+        let relay = StaRelay::new(things.clone(), remote.publisher(), from);
+        let relay = relay.every(Duration::from_millis(20));
+        let confirmed = relay.confirmed();
+        let stop = CancellationToken::new();
+        (tokio::spawn(relay.run(stop.clone())), confirmed, stop)
+    };
+    let (running, mut confirmed, stop) = start(None);
+    let mut reached = async |mark: usize| {
+        let wait = confirmed.wait_for(|it| *it == Some(mark));
+        timeout(PATIENCE, wait).await.unwrap().unwrap();
+    };
+    reached(1).await;
+    things.change(1, "a");
+    reached(2).await;
+    mosquitto.stop().unwrap();
+    until(|| !remote.is_connected()).await;
+    things.unavailable.store(1, Ordering::Relaxed);
+    for name in ["b", "c", "d", "e"] {
+        things.change(1, name);
+    }
+    until(|| remote.publisher().unacknowledged() > 0).await;
+    stop.cancel();
+    timeout(PATIENCE, running).await.unwrap().unwrap();
+
+    // Nothing was confirmed, so the next one begins there.
+    let (running, mut confirmed, stop) = start(Some(2));
+    mosquitto.start_again().unwrap();
+    let wait = confirmed.wait_for(|it| *it == Some(6));
+    timeout(PATIENCE, wait).await.unwrap().unwrap();
+    stop.cancel();
+    timeout(PATIENCE, running).await.unwrap().unwrap();
+
+    let mut names = Vec::new();
+    while names.last().is_none_or(|name| name != "e") {
+        for message in timeout(PATIENCE, inbox.recv()).await.unwrap().unwrap() {
+            let payload = String::from_utf8(message.payload.to_vec()).unwrap();
+            let (_, name) = payload.rsplit_once(":\"").unwrap();
+            let name = name.trim_end_matches("\"}").to_owned();
+            if &*message.topic == "v1.1/Things" && !names.contains(&name) {
+                names.push(name);
+            }
+            message.receipt.unwrap().confirm();
+        }
+    }
+    assert_eq!(names, ["a", "b", "c", "d", "e"]);
+    assert_eq!(remote.stop(PATIENCE).await, 0);
+    subscription.stop().await;
 }
