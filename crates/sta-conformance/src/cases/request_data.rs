@@ -82,6 +82,18 @@ pub(crate) const CASES: &[Row] = &[
         check!(expand_within),
     ),
     Row::write(
+        "expand-three-levels",
+        EXPAND,
+        "Expansions are nested over three levels.",
+        check!(expand_three),
+    ),
+    Row::write(
+        "expand-beside-select",
+        EXPAND,
+        "What is expanded is shown beside what is selected.",
+        check!(expand_beside_select),
+    ),
+    Row::write(
         "expand-with-select",
         EXPAND,
         "`$select` within `$expand` applies to what is expanded.",
@@ -526,6 +538,32 @@ async fn expand_within(bench: &Bench<'_>) -> Check {
         .cloned();
     answer.ensure(observations.is_some_and(|o| o.is_array()), || {
         "Observations within Datastreams were expected as well".to_owned()
+    })
+}
+
+async fn expand_three(bench: &Bench<'_>) -> Check {
+    numbers(bench)?;
+    let alpha = &bench.own.thing("alpha")?.path;
+    let options =
+        "Datastreams($orderby=name;$expand=Observations($top=1;$expand=FeatureOfInterest))";
+    let answer = expanded(bench, alpha, options).await?;
+    let path = "/Datastreams/0/Observations/0/FeatureOfInterest/name";
+    let name = answer.value()?.pointer(path).cloned();
+    let expected = bench.scribe.name("spot");
+    answer.ensure(name == Some(json!(expected)), || {
+        format!("the feature was expected at the third level, not {name:?}")
+    })
+}
+
+async fn expand_beside_select(bench: &Bench<'_>) -> Check {
+    let alpha = &bench.own.thing("alpha")?.path;
+    let options = [("$select", "name"), ("$expand", "Locations($select=name)")];
+    let answer = bench.client.query(alpha, &options).await?.ok()?;
+    let got = answer.value()?;
+    let selected = got.get("name").is_some() && got.get("description").is_none();
+    let place = got.pointer("/Locations/0/name").is_some();
+    answer.ensure(selected && place, || {
+        "the name and the expanded Locations were expected, and no description".to_owned()
     })
 }
 
