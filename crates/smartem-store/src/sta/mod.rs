@@ -5,6 +5,7 @@ pub(crate) mod changes;
 pub(crate) mod error;
 pub(crate) mod keep;
 pub(crate) mod sql;
+pub(crate) mod write;
 
 pub use changes::{ChangeKind, StaChange};
 pub use error::StaError;
