@@ -48,6 +48,7 @@ test-rust: web ## Tests of the crates: unit, golden, property, black box
 	@scripts/need.sh cargo cc influx influxd mosquitto mosquitto_pub postgres psql pgbouncer promtool amtool
 	@scripts/object-storage.sh
 	@scripts/deploy-tools.sh
+	@scripts/sta-tools.sh
 	@scripts/test-make-secrets.sh
 	$(CARGO) test --workspace --locked --no-fail-fast
 
@@ -118,6 +119,7 @@ render: ## Write what the overlays of deploy/kubernetes become
 test-deploy: web ## Only the checks of deploy/: schemas, our rules, linters, and broken manifests for each
 	@scripts/need.sh cargo cc promtool amtool
 	@scripts/deploy-tools.sh
+	@scripts/sta-tools.sh
 	@scripts/test-make-secrets.sh
 	$(CARGO) test --locked -p smartem-deploy
 	$(CARGO) test --locked -p smartem --test it deploy

@@ -5,6 +5,7 @@
 //! - [`ResourcePath`], [`Query`], [`Expr`]: what a URL asks for
 //! - [`Entity`], [`Record`], [`Page`]: what a store answers
 //! - [`Draft`], [`Operation`]: what a client wants to have written; [`body`] reads it of JSON
+//! - [`write`]: answers as JSON, CSV and GeoJSON
 //!
 //! The core is shaped after version 2.0: a datastream may have several observed properties (version 1.1 shows
 //! it as `MultiDatastream`), and an observation needs no feature.
@@ -17,6 +18,7 @@ mod path;
 mod query;
 mod record;
 mod time;
+pub mod write;
 
 pub use draft::{
     Author, Draft, Fields, NewObservation, OnDuplicate, Operation, Outcome, Reference, Related,

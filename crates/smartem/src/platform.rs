@@ -20,12 +20,6 @@ use crate::chains;
 use crate::config::{Config, ConfigError};
 use crate::version;
 
-/// The indicators, compiled in.
-const VOCABULARY: &str = include_str!("../../../vocabulary/indicators.toml");
-
-/// The units, compiled in.
-const UNITS: &str = include_str!("../../../vocabulary/units.toml");
-
 /// The station types that come with the program.
 const DEFINITIONS: [(&str, &str); 7] = [
     ("ase.toml", include_str!("../../../devices/ase.toml")),
@@ -76,20 +70,15 @@ const PARAMETERS: [(&str, &str); 5] = [
     ),
 ];
 
-/// The vocabulary that comes with the program.
-pub(crate) fn vocabulary() -> anyhow::Result<Vocabulary> {
-    Vocabulary::from_toml(VOCABULARY, UNITS).context("reading the built-in vocabulary")
-}
-
 /// The built-in station types with their parameters, and those of a folder, which may replace them.
 ///
 /// The folder holds definitions (`<type>.toml`); folders in it hold calibration parameters of
 /// single stations (`<type>/<station>.toml`).
 pub(crate) fn catalogue(further: Option<&Path>) -> anyhow::Result<Catalogue> {
-    let vocabulary = vocabulary()?;
+    let vocabulary = Vocabulary::builtin();
     let mut catalogue = Catalogue::default();
     for (name, text) in DEFINITIONS {
-        let definition = Definition::from_toml(text, &vocabulary)
+        let definition = Definition::from_toml(text, vocabulary)
             .with_context(|| format!("reading the built-in station type {name}"))?;
         catalogue.insert(definition);
     }
@@ -106,7 +95,7 @@ pub(crate) fn catalogue(further: Option<&Path>) -> anyhow::Result<Catalogue> {
     };
     let (definitions, folders) = toml_files_and_folders(folder)?;
     for file in definitions {
-        let definition = Definition::from_toml(&read(&file)?, &vocabulary)
+        let definition = Definition::from_toml(&read(&file)?, vocabulary)
             .map_err(|error| faulty(&file, error))?;
         catalogue.insert(definition);
     }
@@ -340,7 +329,9 @@ impl Platform {
         Ok(ServeState {
             store,
             vocabulary: Arc::new(
-                vocabulary()?.with_units(self.catalogue.iter().flat_map(|d| d.units())),
+                Vocabulary::builtin()
+                    .clone()
+                    .with_units(self.catalogue.iter().flat_map(|d| d.units())),
             ),
             viewer: settings,
             commit: version::COMMIT.map(ToOwned::to_owned),

@@ -32,16 +32,46 @@ impl BinaryOp {
     }
 }
 
-const COMPARISONS: [BinaryOp; 6] = [
-    BinaryOp::Eq,
-    BinaryOp::Ne,
-    BinaryOp::Gt,
-    BinaryOp::Ge,
-    BinaryOp::Lt,
-    BinaryOp::Le,
-];
-const SUMS: [BinaryOp; 2] = [BinaryOp::Add, BinaryOp::Sub];
-const PRODUCTS: [BinaryOp; 3] = [BinaryOp::Mul, BinaryOp::Div, BinaryOp::Mod];
+/// How strongly operators bind.
+mod strength {
+    pub(super) const OR: u8 = 1;
+    pub(super) const AND: u8 = 2;
+    pub(super) const NOT: u8 = 3;
+    pub(super) const COMPARISON: u8 = 4;
+    pub(super) const SUM: u8 = 5;
+    pub(super) const PRODUCT: u8 = 6;
+}
+
+/// What stands between two operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    Binary(BinaryOp),
+    In,
+}
+
+impl Operator {
+    fn of_word(word: &str) -> Option<(Self, u8)> {
+        let (op, strength) = match word {
+            "or" => (BinaryOp::Or, strength::OR),
+            "and" => (BinaryOp::And, strength::AND),
+            "eq" => (BinaryOp::Eq, strength::COMPARISON),
+            "ne" => (BinaryOp::Ne, strength::COMPARISON),
+            "gt" => (BinaryOp::Gt, strength::COMPARISON),
+            "ge" => (BinaryOp::Ge, strength::COMPARISON),
+            "lt" => (BinaryOp::Lt, strength::COMPARISON),
+            "le" => (BinaryOp::Le, strength::COMPARISON),
+            "add" => (BinaryOp::Add, strength::SUM),
+            "sub" => (BinaryOp::Sub, strength::SUM),
+            "mul" => (BinaryOp::Mul, strength::PRODUCT),
+            "div" => (BinaryOp::Div, strength::PRODUCT),
+            "mod" => (BinaryOp::Mod, strength::PRODUCT),
+            "in" => return Some((Self::In, strength::COMPARISON)),
+            _ => return None,
+        };
+        Some((Self::Binary(op), strength))
+    }
+}
+
 const OPERATORS: [&str; 14] = [
     "eq", "ne", "gt", "ge", "lt", "le", "in", "and", "or", "add", "sub", "mul", "div", "mod",
 ];
@@ -74,7 +104,10 @@ pub(super) struct ExprReader<'s, 'a> {
     version: Version,
     /// Variables of the `any` around the place, the outermost first; `None` for one without.
     variables: Vec<(&'a str, EntityType)>,
+    /// How many expressions are around the place.
     depth: usize,
+    /// How many levels the expression has that was read last.
+    height: usize,
 }
 
 impl<'s, 'a> ExprReader<'s, 'a> {
@@ -91,6 +124,7 @@ impl<'s, 'a> ExprReader<'s, 'a> {
             version,
             variables: Vec::new(),
             depth: 0,
+            height: 0,
         }
     }
 
@@ -106,7 +140,7 @@ impl<'s, 'a> ExprReader<'s, 'a> {
 
     /// A value, such as a term of an order; what follows it is left.
     pub(super) fn value(&mut self) -> Result<Expr, Fault> {
-        self.sum()
+        self.expr(strength::SUM)
     }
 
     /// A path to a property.
@@ -121,89 +155,76 @@ impl<'s, 'a> ExprReader<'s, 'a> {
     }
 
     fn condition(&mut self) -> Result<Expr, Fault> {
-        let expr = self.deeper(Self::disjunction)?;
+        let expr = self.expr(strength::OR)?;
         check::condition(expr)
     }
 
-    fn deeper(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Result<Expr, Fault>,
-    ) -> Result<Expr, Fault> {
+    /// Operands with operators between them that bind at least so strongly (precedence climbing).
+    fn expr(&mut self, least: u8) -> Result<Expr, Fault> {
         if self.depth == DEPTH_MAX {
-            return Err(self.scan.fault(format!(
-                "the expression is more than {DEPTH_MAX} levels deep; make it flatter"
-            )));
+            return Err(too_deep(self.scan.at()));
         }
         self.depth += 1;
-        let expr = read(self);
+        let expr = self.operations(least);
         self.depth -= 1;
         expr
     }
 
-    fn disjunction(&mut self) -> Result<Expr, Fault> {
-        self.chain(BinaryOp::Or, Self::conjunction)
+    fn operations(&mut self, least: u8) -> Result<Expr, Fault> {
+        let mut left = self.operand()?;
+        let mut height = self.height;
+        while let Some((operator, strength)) = self.take_operator(least) {
+            let at = self.scan.at();
+            self.budget.spend(at)?;
+            left = match operator {
+                Operator::In => {
+                    let list = self.list()?;
+                    height += 1;
+                    check::membership(left, list, self.scan.at())?
+                }
+                Operator::Binary(op @ (BinaryOp::And | BinaryOp::Or)) => {
+                    self.height = height;
+                    let joined = self.chain(op, strength, left)?;
+                    height = self.height;
+                    joined
+                }
+                Operator::Binary(op) => {
+                    let right = self.expr(strength + 1)?;
+                    height = height.max(self.height) + 1;
+                    check::binary(op, left, right)?
+                }
+            };
+            if height > DEPTH_MAX {
+                return Err(too_deep(at));
+            }
+        }
+        if least <= strength::NOT {
+            self.check_what_follows()?;
+        }
+        self.height = height;
+        Ok(left)
     }
 
-    fn conjunction(&mut self) -> Result<Expr, Fault> {
-        self.chain(BinaryOp::And, Self::negation)
-    }
-
-    /// Operands of `and` or `or`, as a balanced tree.
-    fn chain(
-        &mut self,
-        op: BinaryOp,
-        operand: fn(&mut Self) -> Result<Expr, Fault>,
-    ) -> Result<Expr, Fault> {
-        let mut operands = vec![operand(self)?];
-        while self.take_operator(&[op]).is_some() {
+    /// Operands of `and` or `or` after the first, as a balanced tree.
+    fn chain(&mut self, op: BinaryOp, strength: u8, first: Expr) -> Result<Expr, Fault> {
+        let mut height = self.height;
+        let mut operands = vec![first];
+        loop {
+            operands.push(self.expr(strength + 1)?);
+            height = height.max(self.height);
+            if !self.take_word(op.name()) {
+                break;
+            }
             self.budget.spend(self.scan.at())?;
-            operands.push(operand(self)?);
         }
         while operands.len() > 1 {
-            let mut pairs = Vec::with_capacity(operands.len().div_ceil(2));
-            let mut rest = operands.into_iter();
-            while let Some(left) = rest.next() {
-                pairs.push(match rest.next() {
-                    Some(right) => check::binary(op, left, right)?,
-                    None => left,
-                });
-            }
-            operands = pairs;
+            height += 1;
+            operands = in_pairs(op, operands)?;
         }
+        self.height = height;
         operands
             .pop()
             .ok_or_else(|| self.scan.fault("expected an expression here"))
-    }
-
-    /// `not` stands before a whole comparison: for booleans it is the same as the stronger binding of OData, and
-    /// `not name eq 'x'` means what it says.
-    fn negation(&mut self) -> Result<Expr, Fault> {
-        self.scan.skip_blanks();
-        let start = self.scan.at();
-        if self.take_word("not") {
-            self.budget.spend(start)?;
-            let operand = self.deeper(Self::negation)?;
-            return check::negation(start, operand);
-        }
-        self.comparison()
-    }
-
-    fn comparison(&mut self) -> Result<Expr, Fault> {
-        let mut left = self.sum()?;
-        loop {
-            if let Some(op) = self.take_operator(&COMPARISONS) {
-                self.budget.spend(self.scan.at())?;
-                let right = self.operand_of_comparison()?;
-                left = check::binary(op, left, right)?;
-            } else if self.take_word("in") {
-                self.budget.spend(self.scan.at())?;
-                let list = self.list()?;
-                left = check::membership(left, list, self.scan.at())?;
-            } else {
-                self.check_what_follows()?;
-                return Ok(left);
-            }
-        }
     }
 
     /// Fails unless a condition may end here: this says more than that the operand is no condition.
@@ -216,97 +237,81 @@ impl<'s, 'a> ExprReader<'s, 'a> {
         Err(self.no_operator())
     }
 
-    fn operand_of_comparison(&mut self) -> Result<Expr, Fault> {
-        self.scan.skip_blanks();
-        if self.scan.peek_name() == "not" {
-            return self.deeper(Self::negation);
-        }
-        self.sum()
-    }
-
     /// `(1, 2, 3)`
     fn list(&mut self) -> Result<Vec<Expr>, Fault> {
         self.scan
             .expect("(", "before the list of `in`, as in `in (1,2,3)`")?;
-        let mut members = vec![self.sum()?];
+        let mut members = vec![self.expr(strength::SUM)?];
         while self.take_symbol(",") {
-            members.push(self.sum()?);
+            members.push(self.expr(strength::SUM)?);
         }
         self.scan.expect(")", "after the list of `in`")?;
         Ok(members)
     }
 
-    fn sum(&mut self) -> Result<Expr, Fault> {
-        self.left_to_right(&SUMS, Self::product)
-    }
-
-    fn product(&mut self) -> Result<Expr, Fault> {
-        self.left_to_right(&PRODUCTS, Self::signed)
-    }
-
-    fn left_to_right(
-        &mut self,
-        ops: &[BinaryOp],
-        operand: fn(&mut Self) -> Result<Expr, Fault>,
-    ) -> Result<Expr, Fault> {
-        let mut left = operand(self)?;
-        let mut length = 0;
-        while let Some(op) = self.take_operator(ops) {
-            length += 1;
-            if self.depth + length > DEPTH_MAX {
-                return Err(self
-                    .scan
-                    .fault(format!("more than {DEPTH_MAX} operators in a row")));
-            }
-            self.budget.spend(self.scan.at())?;
-            let right = operand(self)?;
-            left = check::binary(op, left, right)?;
-        }
-        Ok(left)
-    }
-
-    fn signed(&mut self) -> Result<Expr, Fault> {
-        self.scan.skip_blanks();
-        let start = self.scan.at();
-        let is_number = self
-            .scan
-            .rest()
-            .as_bytes()
-            .get(1)
-            .is_some_and(u8::is_ascii_digit);
-        if self.scan.peek() == Some(b'-') && !is_number {
-            self.scan.skip(1);
-            self.budget.spend(start)?;
-            let operand = self.deeper(Self::signed)?;
-            return check::minus(start, operand);
-        }
-        self.primary()
-    }
-
-    fn primary(&mut self) -> Result<Expr, Fault> {
+    fn operand(&mut self) -> Result<Expr, Fault> {
         self.scan.skip_blanks();
         let start = self.scan.at();
         self.budget.spend(start)?;
+        self.height = 1;
         match self.scan.peek() {
-            Some(b'(') => {
-                self.scan.skip(1);
-                let inner = self.deeper(Self::disjunction)?;
-                self.scan.skip_blanks();
-                if !self.scan.take(")") {
-                    return Err(self.unclosed(start));
-                }
-                Ok(inner)
-            }
+            Some(b'(') => self.parenthesis(start),
             Some(b'\'') => {
                 let text = literal::text(self.scan)?;
                 Ok(self.constant(start, Literal::Text(text)))
             }
-            Some(b'0'..=b'9' | b'-' | b'+') => {
-                let literal = literal::number_or_time(self.scan)?;
-                Ok(self.constant(start, literal))
+            Some(b'0'..=b'9' | b'+') => self.number_or_time(start),
+            Some(b'-') => {
+                let next = self.scan.rest().as_bytes().get(1);
+                if next.is_some_and(u8::is_ascii_digit) {
+                    self.number_or_time(start)
+                } else {
+                    self.minus(start)
+                }
             }
+            _ if self.scan.peek_name() == "not" => self.negation(start),
             _ => self.named(),
         }
+    }
+
+    fn parenthesis(&mut self, open: usize) -> Result<Expr, Fault> {
+        self.scan.skip(1);
+        let inner = self.expr(strength::OR)?;
+        self.close(open)?;
+        Ok(inner)
+    }
+
+    fn number_or_time(&mut self, start: usize) -> Result<Expr, Fault> {
+        let literal = literal::number_or_time(self.scan)?;
+        Ok(self.constant(start, literal))
+    }
+
+    fn minus(&mut self, start: usize) -> Result<Expr, Fault> {
+        self.scan.skip(1);
+        let operand = self.expr(strength::PRODUCT + 1)?;
+        self.height += 1;
+        check::minus(start, operand)
+    }
+
+    /// `not` stands before a whole comparison: for booleans it is the same as the stronger binding of OData, and
+    /// `not name eq 'x'` means what it says.
+    fn negation(&mut self, start: usize) -> Result<Expr, Fault> {
+        self.scan.take_name();
+        let operand = self.expr(strength::COMPARISON)?;
+        self.height += 1;
+        check::negation(start, operand)
+    }
+
+    /// The parenthesis that closes the one at `open`.
+    fn close(&mut self, open: usize) -> Result<(), Fault> {
+        self.scan.skip_blanks();
+        if self.scan.take(")") {
+            return Ok(());
+        }
+        if self.scan.is_at_end() {
+            return Err(Fault::new(open, "this `(` is not closed"));
+        }
+        Err(self.no_operator())
     }
 
     /// What begins with a name: a word for a constant, a function or a path.
@@ -352,19 +357,19 @@ impl<'s, 'a> ExprReader<'s, 'a> {
         let open = self.scan.at();
         self.scan.skip(1);
         let mut arguments = Vec::new();
+        let mut height = 0;
         self.scan.skip_blanks();
         if self.scan.peek() != Some(b')') {
             loop {
-                arguments.push(self.deeper(Self::disjunction)?);
+                arguments.push(self.expr(strength::OR)?);
+                height = height.max(self.height);
                 if !self.take_symbol(",") {
                     break;
                 }
             }
         }
-        self.scan.skip_blanks();
-        if !self.scan.take(")") {
-            return Err(self.unclosed(open));
-        }
+        self.close(open)?;
+        self.height = height + 1;
         check::call(function, start, arguments, self.scan.at())
     }
 
@@ -505,12 +510,10 @@ impl<'s, 'a> ExprReader<'s, 'a> {
             self.variables.push((variable, of));
             let predicate = self.condition();
             self.variables.pop();
+            self.height += 1;
             Some(Box::new(predicate?))
         };
-        self.scan.skip_blanks();
-        if !self.scan.take(")") {
-            return Err(self.unclosed(open));
-        }
+        self.close(open)?;
         Ok(Expr {
             kind: ExprKind::Any {
                 outer,
@@ -544,14 +547,15 @@ impl<'s, 'a> ExprReader<'s, 'a> {
         }
     }
 
-    /// One of these operators, if it is next. A blank after it may be missing, one before it too.
-    fn take_operator(&mut self, ops: &[BinaryOp]) -> Option<BinaryOp> {
+    /// An operator that binds at least so strongly, if it is next. A blank after it may be missing, one before it too.
+    fn take_operator(&mut self, least: u8) -> Option<(Operator, u8)> {
         let mut ahead = *self.scan;
         ahead.skip_blanks();
-        let word = ahead.take_name();
-        let op = ops.iter().copied().find(|op| op.name() == word)?;
-        *self.scan = ahead;
-        Some(op)
+        let found = Operator::of_word(ahead.take_name())?;
+        (found.1 >= least).then(|| {
+            *self.scan = ahead;
+            found
+        })
     }
 
     fn take_word(&mut self, word: &str) -> bool {
@@ -572,14 +576,6 @@ impl<'s, 'a> ExprReader<'s, 'a> {
             *self.scan = ahead;
         }
         is_next
-    }
-
-    /// A parenthesis that began at `open` ends neither here nor with an operator.
-    fn unclosed(&self, open: usize) -> Fault {
-        if self.scan.is_at_end() {
-            return Fault::new(open, "this `(` is not closed");
-        }
-        self.no_operator()
     }
 
     /// What follows an expression is no operator.
@@ -653,6 +649,26 @@ impl<'s, 'a> ExprReader<'s, 'a> {
             "`{name}` leads to entities; go on to a property, as in {example}"
         ))
     }
+}
+
+fn too_deep(at: usize) -> Fault {
+    Fault::new(
+        at,
+        format!("the expression is more than {DEPTH_MAX} levels deep; make it flatter"),
+    )
+}
+
+/// The first two operands as one, the next two, and so on.
+fn in_pairs(op: BinaryOp, operands: Vec<Expr>) -> Result<Vec<Expr>, Fault> {
+    let mut pairs = Vec::with_capacity(operands.len().div_ceil(2));
+    let mut rest = operands.into_iter();
+    while let Some(left) = rest.next() {
+        pairs.push(match rest.next() {
+            Some(right) => check::binary(op, left, right)?,
+            None => left,
+        });
+    }
+    Ok(pairs)
 }
 
 /// Members of JSON that a path goes on with after a property.

@@ -45,4 +45,6 @@ const EXPAND_DEPTH_MAX: usize = 6;
 const RELATIONS_MAX: usize = 16;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

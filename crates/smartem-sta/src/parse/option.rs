@@ -11,7 +11,7 @@ use super::scan::Scanner;
 use super::{OPTION_MAX, apply, check, decode, expand, time};
 
 /// The options of the standard, and `resample`.
-const OPTIONS: [&str; 11] = [
+pub(super) const OPTIONS: [&str; 11] = [
     "$filter",
     "$count",
     "$top",

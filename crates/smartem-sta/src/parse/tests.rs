@@ -505,3 +505,60 @@ fn selected_relations_and_members_are_told_apart() {
     assert!(matches!(select[2], SelectItem::Relation(_)));
     assert!(query(EntityType::Thing, "$select=*,name").select.is_empty());
 }
+
+#[test]
+fn what_is_deep_is_refused_before_the_stack_ends() {
+    // Half of what threads have, and unoptimised.
+    let thread = std::thread::Builder::new().stack_size(1 << 20);
+    let run = || {
+        for (open, inner, close, levels) in [
+            ("(", "true", ")", 1),
+            ("not ", "true", "", 1),
+            ("not (", "true", ")", 2),
+            ("- ", "result", "", 1),
+            ("round(", "1", ")", 1),
+            ("1 add 1 mul (", "1", ")", 3),
+            ("true or true and true eq (", "true", ")", 4),
+            (
+                "Datastream/Thing/Datastreams/any(d: d/Observations/any(o:",
+                "true",
+                "))",
+                2,
+            ),
+        ] {
+            let read = |depth: usize| {
+                let text = format!("{}{inner}{}", open.repeat(depth), close.repeat(depth));
+                super::decode::options(&format!("$filter={text}")).unwrap();
+                filter_of(EntityType::Observation, &text).map(|_| ())
+            };
+            let deepest = 99 / levels;
+            if inner == "true" {
+                assert_eq!(read(deepest.min(40)), Ok(()), "{open}");
+            }
+            for depth in [deepest + 2, 1_000, 5_000] {
+                let error = read(depth).expect_err(open).to_string();
+                let is_limit = ["deep", "parts", "longer"]
+                    .iter()
+                    .any(|it| error.contains(it));
+                assert!(is_limit, "{open} {depth}: {error}");
+            }
+        }
+    };
+    thread.spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn many_conditions_make_a_flat_tree() {
+    fn height(expr: &Expr) -> usize {
+        match &expr.kind {
+            ExprKind::Binary(_, left, right) => 1 + height(left).max(height(right)),
+            _ => 1,
+        }
+    }
+    let many = vec!["id eq 1"; 240].join(" or ");
+    let filter = filter_of(EntityType::Thing, &many).unwrap();
+    assert_eq!(height(&filter), 1 + 8 + 1);
+    let sum = vec!["1"; 102].join(" add ");
+    let error = filter_of(EntityType::Thing, &format!("id eq {sum}")).unwrap_err();
+    assert!(error.to_string().contains("100 levels deep"), "{error}");
+}

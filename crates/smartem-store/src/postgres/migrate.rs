@@ -11,7 +11,9 @@ use tokio_postgres::error::SqlState;
 
 use super::fault::Fault;
 use super::sql::{attempt, params};
+use super::sta::Server;
 use super::{Kind, Postgres, PostgresSettings};
+use crate::sta::keep::{self, Tell};
 use crate::{Migration, StoreError};
 
 /// What a step does to programs that run meanwhile.
@@ -178,6 +180,13 @@ pub(crate) async fn apply(settings: &PostgresSettings) -> Result<Vec<Migration>,
             }
             transaction.batch_execute(ROLES_SQL).await?;
         }
+        keep::align(
+            &mut Server {
+                transaction: &transaction,
+            },
+            Tell::No,
+        )
+        .await?;
         Ok(steps.into_iter().map(Step::told).collect())
     })
 }

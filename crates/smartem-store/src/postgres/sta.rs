@@ -6,7 +6,9 @@ use bytes::{BufMut as _, BytesMut};
 use deadpool_postgres::Transaction;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::pin_mut;
 use tokio_postgres::Row as PostgresRow;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use super::fault::Fault as PostgresFault;
@@ -67,17 +69,30 @@ impl Postgres {
                     transaction.rollback().await?;
                     Ok(Err(error))
                 }
-                Err(Fault::Postgres(error)) => Err(PostgresFault::from(error)),
-                Err(Fault::Unknown { what, value }) => Err(PostgresFault::Unknown { what, value }),
-                Err(Fault::Sqlite(error)) => Err(PostgresFault::unknown("the backend", &error)),
+                Err(fault) => Err(PostgresFault::from(fault)),
             }
         });
         done?
     }
 }
 
-struct Server<'t> {
-    transaction: &'t Transaction<'t>,
+/// Parameters of one statement; the protocol counts them with 16 bits.
+const PARAMETERS: usize = 30_000;
+
+/// A transaction as one of the SensorThings entities.
+pub(super) struct Server<'t> {
+    pub(super) transaction: &'t Transaction<'t>,
+}
+
+impl From<Fault> for PostgresFault {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Postgres(error) => Self::from(error),
+            Fault::Unknown { what, value } => Self::Unknown { what, value },
+            Fault::Sqlite(error) => Self::unknown("the backend", &error),
+            Fault::Sta(error) => Self::unknown("what the store keeps itself", &error),
+        }
+    }
 }
 
 type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -229,6 +244,59 @@ impl Sql for Server<'_> {
             let owned = owned(params);
             let typed = typed(params, &owned);
             Ok(self.transaction.execute_typed(sql, &typed).await?)
+        }
+        .boxed()
+    }
+
+    fn insert<'a>(
+        &'a mut self,
+        head: &'a str,
+        rows: &'a [Vec<Param>],
+        tail: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Row>, Fault>> {
+        async move {
+            let width = rows.first().map_or(1, Vec::len).max(1);
+            let mut found = Vec::new();
+            for rows in rows.chunks(PARAMETERS / width) {
+                let places = |row: usize| {
+                    let numbers = row * width + 1..=(row + 1) * width;
+                    let places: Vec<String> = numbers.map(|it| format!("${it}")).collect();
+                    format!("({})", places.join(", "))
+                };
+                let values: Vec<String> = (0..rows.len()).map(places).collect();
+                let sql = format!("{head} VALUES {} {tail}", values.join(", "));
+                let params: Vec<Param> = rows.iter().flatten().cloned().collect();
+                let owned = owned(&params);
+                found.extend(self.rows(&sql, &typed(&params, &owned)).await?);
+            }
+            Ok(found)
+        }
+        .boxed()
+    }
+
+    fn load<'a>(
+        &'a mut self,
+        table: &'a str,
+        columns: &'a [&'a str],
+        rows: &'a [Vec<Param>],
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        async move {
+            let Some(first) = rows.first() else {
+                return Ok(());
+            };
+            let forms = owned(first);
+            let types: Vec<Type> = typed(first, &forms).into_iter().map(|it| it.1).collect();
+            let sql = format!("COPY {table} ({}) FROM STDIN BINARY", columns.join(", "));
+            let sink = self.transaction.copy_in(sql.as_str()).await?;
+            let writer = BinaryCopyInWriter::new(sink, &types);
+            pin_mut!(writer);
+            for row in rows {
+                let forms = owned(row);
+                let values: Vec<_> = typed(row, &forms).into_iter().map(|it| it.0).collect();
+                writer.as_mut().write(&values).await?;
+            }
+            writer.finish().await?;
+            Ok(())
         }
         .boxed()
     }

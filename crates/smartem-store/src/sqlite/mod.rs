@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, DropBehavior, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::Semaphore;
 
 use crate::{Access, Migration, ProcessLock, StoreError};
@@ -104,6 +104,7 @@ impl Sqlite {
             match access {
                 Access::Create { now } => {
                     migrate::migrate(&mut connection, now)?;
+                    sta::align_all(&mut connection)?;
                 }
                 Access::Existing if found < needed => {
                     return Err(StoreError::NotMigrated {
@@ -142,7 +143,9 @@ impl Sqlite {
                 }
                 .into());
             }
-            Ok(migrate::migrate(&mut connection, now)?)
+            let taken = migrate::migrate(&mut connection, now)?;
+            sta::align_all(&mut connection)?;
+            Ok(taken)
         };
         migrated().map_err(|fault| fault.during("migrating the store", &file))
     }
@@ -199,10 +202,17 @@ impl Sqlite {
     {
         let mut connection = Arc::clone(&self.writer).lock_owned().await;
         let transaction = move || -> Result<T, Fault> {
-            let transaction =
+            let mut transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = work(&transaction)?;
-            transaction.commit()?;
+            if !sta::is_stale(&transaction)? {
+                transaction.commit()?;
+                return Ok(done);
+            }
+            // It goes on as one of the SensorThings entities.
+            transaction.set_drop_behavior(DropBehavior::Ignore);
+            drop(transaction);
+            sta::align_and_commit(&mut connection)?;
             Ok(done)
         };
         let file = self.file.clone();

@@ -11,7 +11,19 @@ use super::fault::Fault as SqliteFault;
 use super::{Sqlite, blocking, connect_reader};
 use crate::sta::StaError;
 use crate::sta::error::Fault;
+use crate::sta::keep::{self, Tell};
 use crate::sta::sql::{Cell, Dialect, Param, Row, Sql};
+
+impl From<Fault> for SqliteFault {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Sqlite(error) => Self::from(error),
+            Fault::Unknown { what, value } => Self::Unknown { what, value },
+            Fault::Postgres(error) => Self::unknown("the backend", &error),
+            Fault::Sta(error) => Self::unknown("what the store keeps itself", &error),
+        }
+    }
+}
 
 /// A transaction that has begun; rolled back unless it is committed.
 struct Begun<'c> {
@@ -22,6 +34,14 @@ impl<'c> Begun<'c> {
     fn new(connection: &'c mut Connection, how: &str) -> rusqlite::Result<Self> {
         connection.execute_batch(how)?;
         Ok(Self { connection })
+    }
+
+    fn align(self, tell: Tell) -> Result<(), Fault> {
+        let mut sql = Embedded {
+            connection: &mut *self.connection,
+        };
+        futures::executor::block_on(keep::align(&mut sql, tell))?;
+        Ok(self.commit()?)
     }
 
     fn commit(self) -> rusqlite::Result<()> {
@@ -97,12 +117,32 @@ impl Sqlite {
         let fault = match done {
             Ok(done) => return Ok(Ok(done)),
             Err(Fault::Sta(error)) => return Ok(Err(error)),
-            Err(Fault::Sqlite(error)) => SqliteFault::from(error),
-            Err(Fault::Unknown { what, value }) => SqliteFault::Unknown { what, value },
-            Err(Fault::Postgres(error)) => SqliteFault::unknown("the backend", &error),
+            Err(fault) => SqliteFault::from(fault),
         };
         Ok(Err(StaError::Store(fault.during(action, &self.file))))
     }
+}
+
+/// Whether entities of stations are to be brought in line.
+pub(super) fn is_stale(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM sta_stale)")?
+        .query_row([], |row| row.get(0))
+}
+
+/// Brings them in line in the transaction that is open, and commits it.
+pub(super) fn align_and_commit(connection: &mut Connection) -> Result<(), SqliteFault> {
+    let begun = Begun { connection };
+    begun.align(Tell::Yes)?;
+    Ok(())
+}
+
+/// Brings those of a store in line that an older program, or a copy, left.
+pub(super) fn align_all(connection: &mut Connection) -> Result<(), SqliteFault> {
+    if is_stale(connection)? {
+        Begun::new(connection, "BEGIN IMMEDIATE")?.align(Tell::No)?;
+    }
+    Ok(())
 }
 
 fn in_transaction<T, W>(connection: &mut Connection, how: &str, work: W) -> Result<T, Fault>
@@ -239,4 +279,49 @@ impl Sql for Embedded<'_> {
         }
         .boxed()
     }
+
+    fn insert<'a>(
+        &'a mut self,
+        head: &'a str,
+        rows: &'a [Vec<Param>],
+        tail: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Row>, Fault>> {
+        async move {
+            let mut found = Vec::new();
+            let Some(first) = rows.first() else {
+                return Ok(found);
+            };
+            let sql = format!("{head} VALUES ({}) {tail}", places(first.len()));
+            for row in rows {
+                self.rows(&sql, row, &mut found)?;
+            }
+            Ok(found)
+        }
+        .boxed()
+    }
+
+    fn load<'a>(
+        &'a mut self,
+        table: &'a str,
+        columns: &'a [&'a str],
+        rows: &'a [Vec<Param>],
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        async move {
+            let columns_of = columns.join(", ");
+            let values = places(columns.len());
+            let sql = format!("INSERT INTO {table} ({columns_of}) VALUES ({values})");
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            for row in rows {
+                statement.execute(rusqlite::params_from_iter(row))?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+/// Places of so many parameters: `?1, ?2`.
+fn places(count: usize) -> String {
+    let places: Vec<String> = (1..=count).map(|it| Dialect::Sqlite.place(it)).collect();
+    places.join(", ")
 }

@@ -32,6 +32,47 @@ impl Dialect {
         }
     }
 
+    /// Whether a value is among those of a parameter [`Param::Ints`].
+    pub(crate) fn among(self, place: &str) -> String {
+        match self {
+            Self::Sqlite => format!("IN (SELECT value FROM json_each({place}))"),
+            Self::Postgres => format!("= ANY({place})"),
+        }
+    }
+
+    /// Whether a text is among those of a parameter that is a JSON array of texts.
+    pub(crate) fn among_texts(self, place: &str) -> String {
+        match self {
+            Self::Sqlite => format!("IN (SELECT value FROM json_each({place}))"),
+            Self::Postgres => format!("IN (SELECT jsonb_array_elements_text({place}))"),
+        }
+    }
+
+    /// What is put after a question that locks its rows against changes until the transaction ends; the
+    /// embedded store has one writer anyway.
+    pub(crate) fn for_change(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR NO KEY UPDATE",
+        }
+    }
+
+    /// Likewise against being removed.
+    pub(crate) fn for_reference(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR KEY SHARE",
+        }
+    }
+
+    /// Likewise so that nothing can come to refer to them.
+    pub(crate) fn for_removal(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
+        }
+    }
+
     /// The place of parameter `number`, counted from 1.
     pub(crate) fn place(self, number: usize) -> String {
         match self {
@@ -234,4 +275,21 @@ pub(crate) trait Sql: Send {
         sql: &'a str,
         params: &'a [Param],
     ) -> BoxFuture<'a, Result<u64, Fault>>;
+
+    /// Adds rows: `head` is `INSERT INTO table (columns)`, `tail` what comes after the values; the rows that
+    /// `tail` gives back, in any order. All rows have as many values, and those of a column are of one kind.
+    fn insert<'a>(
+        &'a mut self,
+        head: &'a str,
+        rows: &'a [Vec<Param>],
+        tail: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Row>, Fault>>;
+
+    /// Adds many rows quickly to a table whose columns are exactly of the kinds of the parameters.
+    fn load<'a>(
+        &'a mut self,
+        table: &'a str,
+        columns: &'a [&'a str],
+        rows: &'a [Vec<Param>],
+    ) -> BoxFuture<'a, Result<(), Fault>>;
 }

@@ -25,6 +25,7 @@ mod retention;
 mod servers;
 mod sta_alike;
 mod sta_data;
+mod sta_keep;
 mod sta_read;
 mod standing;
 mod support;
@@ -35,27 +36,31 @@ mod views;
 /// themselves.
 macro_rules! suite {
     (@of $name:ident $on:ident {
-        given { $($module:ident { $($case:ident,)+ })+ }
-        make { $($maker:ident { $($made:ident,)+ })+ }
+        given { $($module:ident { $($case:ident,)+ })* }
+        make { $($maker:ident { $($made:ident,)+ })* }
     }) => {
         mod $name {
-            use crate::servers::{On, World};
             $(mod $module {
-                use super::{On, World};
+                use crate::servers::{On, World};
                 $(#[tokio::test]
                 async fn $case() {
                     let world = World::on(On::$on).await;
                     crate::$module::$case(world.store.clone()).await;
                 })+
-            })+
+            })*
             $(mod $maker {
-                use super::On;
+                use crate::servers::On;
                 $(#[tokio::test]
                 async fn $made() {
                     crate::$maker::$made(On::$on).await;
                 })+
-            })+
+            })*
         }
+    };
+    // Without PgBouncer, to save time: for what does not depend on it.
+    (direct { $($cases:tt)+ }) => {
+        suite! { @of sta_sqlite Sqlite { $($cases)+ } }
+        suite! { @of sta_on_postgres Postgres { $($cases)+ } }
     };
     ($($cases:tt)+) => {
         suite! { @of sqlite Sqlite { $($cases)+ } }
@@ -158,37 +163,33 @@ suite! {
     }
 }
 
-/// Cases for which it makes no difference whether something stands before the server.
-macro_rules! suite_of_two {
-    ($($module:ident { $($case:ident,)+ })+) => {
-        $(mod $module {
-            suite_of_two! { @of $module sqlite Sqlite { $($case,)+ } }
-            suite_of_two! { @of $module on_postgres Postgres { $($case,)+ } }
-        })+
-    };
-    (@of $module:ident $name:ident $on:ident { $($case:ident,)+ }) => {
-        mod $name {
-            $(#[tokio::test]
-            async fn $case() {
-                crate::$module::$case(crate::servers::On::$on).await;
-            })+
-        }
-    };
-}
-
-mod of_two {
-    suite_of_two! {
-        sta_read {
-            sets_and_entities_of_all_types_are_read,
-            a_path_leads_from_entity_to_entity,
-            pages_hold_each_entity_once_in_every_order,
-            a_cursor_of_another_order_or_of_nothing_is_refused,
-            counts_are_those_of_all_pages,
-            relations_are_expanded_to_any_depth,
-            answers_that_are_too_large_are_refused,
-            filters_select_what_they_say,
-            filters_of_observations_tell_times_and_results,
-            an_observation_tells_how_it_came_about,
+suite! {
+    direct {
+        given {}
+        make {
+            sta_keep {
+                a_station_has_all_its_entities,
+                a_station_that_is_renamed_is_described_anew,
+                a_station_that_moves_has_a_history,
+                a_track_that_is_recomputed_leaves_nothing_behind,
+                a_declared_location_comes_first,
+                series_that_come_later_are_datastreams_of_the_same_thing,
+                stations_share_sensors_and_observed_properties,
+                bringing_in_line_again_changes_nothing,
+                the_entities_of_an_older_store_are_made_when_it_is_opened,
+            }
+            sta_read {
+                sets_and_entities_of_all_types_are_read,
+                a_path_leads_from_entity_to_entity,
+                pages_hold_each_entity_once_in_every_order,
+                a_cursor_of_another_order_or_of_nothing_is_refused,
+                counts_are_those_of_all_pages,
+                relations_are_expanded_to_any_depth,
+                answers_that_are_too_large_are_refused,
+                filters_select_what_they_say,
+                filters_of_observations_tell_times_and_results,
+                an_observation_tells_how_it_came_about,
+            }
         }
     }
 }

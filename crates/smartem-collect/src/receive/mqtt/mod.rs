@@ -4,10 +4,13 @@
 //! points together, and only then answers their senders. What cannot be understood goes to quarantine
 //! with its topic as its place, and its sender is told that it has arrived.
 
+mod doorkeeper;
 mod payload;
 mod receiver;
+pub mod sta;
 mod stations;
 mod topics;
+pub mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use smartem_points::FieldValue;
 
+pub use doorkeeper::{Access, Doorkeeper};
 pub use receiver::{MqttCounts, MqttReceiver};
 pub use topics::{Target, Topics};
 

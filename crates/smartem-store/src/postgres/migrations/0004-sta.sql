@@ -255,7 +255,12 @@ CREATE TABLE smartem_sta.observation (
     PRIMARY KEY (datastream_id, start_time, n)
 );
 CREATE UNIQUE INDEX observation_n ON smartem_sta.observation (datastream_id, n);
-CREATE INDEX observation_feature ON smartem_sta.observation (feature_id) WHERE feature_id IS NOT NULL;
+CREATE INDEX observation_feature ON smartem_sta.observation (feature_id, datastream_id)
+    WHERE feature_id IS NOT NULL;
+-- The ends of an extent are found by these and the key.
+CREATE INDEX observation_end ON smartem_sta.observation (datastream_id, end_time) WHERE end_time IS NOT NULL;
+CREATE INDEX observation_result_time ON smartem_sta.observation (datastream_id, result_time)
+    WHERE result_time IS NOT NULL;
 COMMENT ON TABLE smartem_sta.observation IS 'Observations that clients made; those of refined datastreams are in smartem_refined.observation.';
 COMMENT ON COLUMN smartem_sta.observation.datastream_id IS 'The datastream.';
 COMMENT ON COLUMN smartem_sta.observation.start_time IS 'Start of the phenomenon time.';

@@ -28,6 +28,7 @@ GRANT UPDATE (last_used) ON smartem.token TO smartem_api;
 -- What clients of SensorThings write. Such a write is a change that readers see, and its datastreams are
 -- numbered together with series.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA smartem_sta TO smartem_api;
+REVOKE INSERT, UPDATE, DELETE ON smartem_sta.stale FROM smartem_api;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA smartem_sta TO smartem_api;
 GRANT USAGE ON SEQUENCE smartem_refined.series_key_seq TO smartem_api;
 GRANT UPDATE (value) ON smartem.meta TO smartem_api;

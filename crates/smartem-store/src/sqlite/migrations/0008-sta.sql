@@ -146,7 +146,12 @@ CREATE TABLE sta_observation (
     PRIMARY KEY (datastream_id, start_time, n)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX sta_observation_n ON sta_observation (datastream_id, n);
-CREATE INDEX sta_observation_feature ON sta_observation (feature_id) WHERE feature_id IS NOT NULL;
+CREATE INDEX sta_observation_feature ON sta_observation (feature_id, datastream_id)
+    WHERE feature_id IS NOT NULL;
+-- The ends of an extent are found by these and the key.
+CREATE INDEX sta_observation_end ON sta_observation (datastream_id, end_time) WHERE end_time IS NOT NULL;
+CREATE INDEX sta_observation_result_time ON sta_observation (datastream_id, result_time)
+    WHERE result_time IS NOT NULL;
 
 -- What changed, for who tells it on; the oldest are removed.
 CREATE TABLE sta_change (
