@@ -96,6 +96,11 @@ soak: web ## The same with 200 seeds, and a backlog with a budget of 30 s (hours
 	BACKLOG_BUDGET_S=30 $(CARGO) test --locked -p smartem --test it backlog -- --nocapture
 	FAULT_TEST_SEEDS=200 $(CARGO) test --locked -p smartem --test it faults -- --nocapture
 
+.PHONY: conformance
+conformance: ## A SensorThings server of any maker against the standard (URL=http://…/v1.1 ARGS="--token …")
+	@scripts/need.sh cargo cc
+	$(CARGO) run --locked --quiet -p sta-conformance -- $(URL) $(ARGS)
+
 .PHONY: image
 image: web ## The one image of all services and jobs, without pulling anything (podman or docker)
 	@scripts/need.sh cargo cc

@@ -23,7 +23,12 @@ mod query;
 mod refining;
 mod retention;
 mod servers;
+mod sta_alike;
+mod sta_data;
 mod sta_keep;
+mod sta_read;
+mod sta_support;
+mod sta_write;
 mod standing;
 mod support;
 mod tokens;
@@ -174,6 +179,36 @@ suite! {
                 stations_share_sensors_and_observed_properties,
                 bringing_in_line_again_changes_nothing,
                 the_entities_of_an_older_store_are_made_when_it_is_opened,
+            }
+            sta_read {
+                sets_and_entities_of_all_types_are_read,
+                a_path_leads_from_entity_to_entity,
+                pages_hold_each_entity_once_in_every_order,
+                a_cursor_of_another_order_or_of_nothing_is_refused,
+                counts_are_those_of_all_pages,
+                relations_are_expanded_to_any_depth,
+                answers_that_are_too_large_are_refused,
+                filters_select_what_they_say,
+                filters_of_observations_tell_times_and_results,
+                an_observation_tells_how_it_came_about,
+            }
+            sta_write {
+                what_comes_with_an_entity_is_made_with_it,
+                what_makes_no_sense_is_refused_and_leaves_nothing,
+                all_of_a_list_happens_or_nothing,
+                a_thing_that_moves_has_a_history,
+                observations_are_of_the_feature_of_the_newest_location,
+                counts_and_extents_are_exact_after_every_change,
+                a_patch_merges_and_a_put_replaces,
+                results_are_kept_as_they_are,
+                what_cannot_be_without_an_entity_goes_with_it,
+                ids_are_never_given_again,
+                what_the_pipeline_keeps_is_not_changed,
+                who_is_of_a_project_changes_only_what_is_of_it,
+                the_same_again_is_found_by_its_name,
+                entities_are_linked_and_unlinked,
+                changes_are_told_once_in_their_order,
+                one_refused_row_does_not_hold_up_the_others,
             }
         }
     }

@@ -30,7 +30,7 @@ use crate::backend::Backend;
 use super::StaError;
 use super::error::Fault;
 use super::sql::{Param, Sql, Statement};
-use locate::Place;
+use locate::{Place, not_found};
 pub(crate) use table::box_geometry;
 
 /// In a statement for each of some entities: the id of one of them.
@@ -131,7 +131,8 @@ async fn answer(sql: &mut dyn Sql, question: Arc<Question>) -> Result<Answer, Fa
         Place::Set(set) => Ok(Answer::Many(reader.page(&set, query).await?)),
         Place::One(one) => {
             let found = reader.entity(one, query).await?;
-            Ok(Answer::One(found.map(Box::new)))
+            let found = found.ok_or_else(|| not_found(path))?;
+            Ok(Answer::One(Some(Box::new(found))))
         }
         Place::Nothing => Ok(Answer::One(None)),
     }

@@ -153,7 +153,7 @@ impl Order {
                     self.push(sql, down, true, ty);
                 }
             }
-            Value::Null | Value::Geometry(_) => {
+            Value::Null | Value::Geometry(..) => {
                 return Err(invalid(
                     "a geometry has no order; order by a number, text or time",
                     Some(by.expr.at.clone()),

@@ -228,7 +228,7 @@ impl Compiler {
 
     fn geometry_of(&mut self, expr: &Expr) -> Result<String, Fault> {
         match self.value(expr)? {
-            Value::Geometry(sql) => Ok(sql),
+            Value::Geometry(sql, _) => Ok(sql),
             _ => Err(unfit(expr, "a geometry")),
         }
     }

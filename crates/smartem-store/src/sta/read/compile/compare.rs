@@ -130,8 +130,8 @@ impl Compiler {
             | Value::Time(sql, _)
             | Value::Duration(sql)
             | Value::Date(sql)
-            | Value::TimeOfDay(sql)
-            | Value::Geometry(sql) => format!("({sql} IS NULL)"),
+            | Value::TimeOfDay(sql) => format!("({sql} IS NULL)"),
+            Value::Geometry(_, is_null) => is_null.clone(),
         };
         match op {
             BinaryOp::Eq => is_null,

@@ -23,7 +23,9 @@ pub(in super::super) enum Value {
     Duration(String),
     Date(String),
     TimeOfDay(String),
-    Geometry(String),
+    /// As the functions for geometries take it, and whether there is none: a document that is no geometry is
+    /// not nothing.
+    Geometry(String, String),
     Json(Json),
 }
 
@@ -227,10 +229,11 @@ impl Compiler {
             Literal::TimeOfDay(time) => Value::TimeOfDay(self.param(Param::int(micros_of(*time)))),
             Literal::Geometry(text) => {
                 let text = self.param(Param::text(text.as_str()));
-                Value::Geometry(match self.dialect() {
+                let sql = match self.dialect() {
                     Dialect::Sqlite => text,
                     Dialect::Postgres => format!("ST_GeomFromText({text}, 4326)"),
-                })
+                };
+                Value::Geometry(sql, self.constant(false).to_owned())
             }
         })
     }
@@ -248,7 +251,7 @@ impl Compiler {
         match value {
             Value::Json(json) => self.members(json, path),
             // Geometries are JSON too, where a path goes on into them.
-            Value::Geometry(_) => {
+            Value::Geometry(..) => {
                 let column = geometry_column(path.property);
                 let json = Json {
                     document: format!("{}.{column}", node.alias),
@@ -303,7 +306,13 @@ impl Compiler {
             Property::ObservationType => text("observation_type"),
             Property::Time => Some(Value::Instant(format!("{a}.time"))),
             Property::Location | Property::Feature | Property::ObservedArea => {
-                Some(Value::Geometry(self.geometry(node, property)))
+                let column = geometry_column(property);
+                let and_west = match property {
+                    Property::ObservedArea => format!(" AND {a}.west IS NULL"),
+                    _ => String::new(),
+                };
+                let is_null = format!("({a}.{column} IS NULL{and_west})");
+                Some(Value::Geometry(self.geometry(node, property), is_null))
             }
             Property::PhenomenonTime | Property::ResultTime | Property::ValidTime => {
                 Some(self.time_property(node, property))
