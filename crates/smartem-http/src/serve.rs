@@ -127,7 +127,10 @@ impl Connections {
         }
         let router = AddExtension::new(self.router.clone(), PeerAddress(peer.ip()));
         let service = TowerToHyperService::new(router);
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        // A connection that becomes something else, such as a WebSocket, gives its place back.
+        let connection = self
+            .builder
+            .serve_connection_with_upgrades(TokioIo::new(stream), service);
         let connection = connection.into_owned();
         let mut phase = self.phase.subscribe();
         tokio::spawn(async move {

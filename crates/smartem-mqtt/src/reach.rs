@@ -9,7 +9,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::subscription::{RemoteTls, SubscriptionSettings};
+use crate::client::RemoteTls;
+use crate::subscription::SubscriptionSettings;
 use crate::tls::{self, TlsError};
 
 /// Why a broker does not let us in.

@@ -4,23 +4,28 @@
 //! - [`EntityType`], [`Property`], [`Relation`], [`Version`]: the entity model, and how each version names it
 //! - [`ResourcePath`], [`Query`], [`Expr`]: what a URL asks for
 //! - [`Entity`], [`Record`], [`Page`]: what a store answers
-//! - [`Draft`], [`Operation`]: what a client wants to have written
+//! - [`Draft`], [`Operation`]: what a client wants to have written; [`body`] reads it of JSON
+//! - [`write`]: answers as JSON, CSV and GeoJSON
 //!
 //! The core is shaped after version 2.0: a datastream may have several observed properties (version 1.1 shows
 //! it as `MultiDatastream`), and an observation needs no feature.
 
+pub mod body;
 mod draft;
 mod model;
+mod parse;
 mod path;
 mod query;
 mod record;
 mod time;
+pub mod write;
 
 pub use draft::{
     Author, Draft, Fields, NewObservation, OnDuplicate, Operation, Outcome, Reference, Related,
     Target as WriteTarget,
 };
 pub use model::{EntityType, Property, PropertyKind, Relation, Version};
+pub use parse::SyntaxError;
 pub use path::{PathStep, ResourcePath, Target};
 pub use query::{
     Aggregate, AggregateMethod, Apply, BinaryOp, Cursor, Expand, Expr, ExprKind, Function, Literal,

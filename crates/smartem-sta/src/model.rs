@@ -178,6 +178,20 @@ impl EntityType {
         }
     }
 
+    /// What leads from it to others in a version: in 2.0 a datastream may have several observed properties, and
+    /// there are no `MultiDatastreams`.
+    pub fn relations_in(self, version: Version) -> impl Iterator<Item = Relation> {
+        self.relations()
+            .iter()
+            .filter(move |it| it.to.is_in(version))
+            .map(move |it| Relation {
+                is_many: it.is_many
+                    || (!version.is_1()
+                        && (it.from, it.to) == (Self::Datastream, Self::ObservedProperty)),
+                ..*it
+            })
+    }
+
     /// The relation to another type, if there is one.
     pub fn relation_to(self, to: Self) -> Option<Relation> {
         self.relations().iter().copied().find(|it| it.to == to)
@@ -267,10 +281,8 @@ impl Relation {
 
     /// The relation of this name from a type, if a version has it.
     pub fn of_name(from: EntityType, name: &str, version: Version) -> Option<Self> {
-        from.relations()
-            .iter()
-            .copied()
-            .find(|it| it.to.is_in(version) && it.name(version) == name)
+        from.relations_in(version)
+            .find(|it| it.name(version) == name)
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Query {
     pub resample: Option<Resample>,
     /// How the answer is written.
     pub result_format: ResultFormat,
+    /// The options as they were given, decoded (`("$top", "5")`), in their order: what a link that goes on
+    /// repeats. Of a relation that several items of `$expand` name, they are united.
+    pub source: Vec<(String, String)>,
 }
 
 /// Which form an answer has (`$resultFormat`).
@@ -140,6 +143,8 @@ pub enum ExprKind {
     /// Whether there is one among the related entities for which it is true (`Datastreams/any(d: ...)`); paths
     /// within `predicate` that begin with the variable begin at that entity and have `depth` of it.
     Any {
+        /// Where the way begins, as in [`Path::outer`].
+        outer: usize,
         /// The way there; the last leads to many.
         relations: Vec<Relation>,
         /// `None`: whether there is any at all.

@@ -41,6 +41,7 @@ pub(crate) fn registry() -> Registry {
         .filter(smartem_etl::extract::kind())
         .filter(smartem_etl::select::kind())
         .output(smartem_publish::influxdb::kind())
+        .output(smartem_publish::sensorthings::kind())
         .output(crate::backup::output_kind())
         .output(crate::housekeeping::output_kind())
 }

@@ -1,17 +1,15 @@
 //! Wiring of the collector: points, the faces that receive them, MQTT, newest values.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use async_trait::async_trait;
 use smartem_collect::receive::authority::StoreAuthority;
 use smartem_collect::receive::influxdb::{self, InfluxdbSettings, PointCounts, QuerySettings};
 use smartem_collect::receive::json::{self, PushConfig, PushReceiver};
-use smartem_collect::receive::mqtt::{self, MqttReceiver, Target, Topics};
+use smartem_collect::receive::mqtt::{self, Access, Doorkeeper, MqttReceiver, Topics};
 use smartem_collect::receive::newest::NewestOfPoints;
 use smartem_collect::receive::sensor_community::{
     self, SensorCommunityPush, SensorCommunityPushConfig,
@@ -19,10 +17,9 @@ use smartem_collect::receive::sensor_community::{
 use smartem_collect::receive::whale::{self, WhaleFaceConfig};
 use smartem_collect::receive::{first_admin_token, overview};
 use smartem_etl::Clock;
-use smartem_http::auth::{Authority, Credentials, Guard, GuardSettings, Principal, Right};
+use smartem_http::auth::{Authority, Guard, GuardSettings};
 use smartem_http::{Metric, MetricSource, ServicePart};
-use smartem_model::StationId;
-use smartem_mqtt::{Broker, Incoming, Login, LoginRefused, Subscription};
+use smartem_mqtt::{Broker, Incoming, Subscription};
 use smartem_store::{Points, PointsSettings, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -87,7 +84,7 @@ impl Collector {
         let authority = Arc::new(StoreAuthority::new(store.clone(), clock.clone()));
         let stop = CancellationToken::new();
         let counts = PointCounts::default();
-        let parts = parts(platform, store, &points, authority.clone(), &clock, &counts);
+        let mut parts = parts(platform, store, &points, authority.clone(), &clock, &counts);
         let mut metrics = vec![overview::metrics(points.clone()), of_databases(counts)];
         let mqtt = match start_mqtt(platform, store, &points, authority, &clock).await {
             Ok(mqtt) => mqtt,
@@ -99,6 +96,7 @@ impl Collector {
             }
         };
         metrics.extend(mqtt.as_ref().map(Mqtt::metrics));
+        parts.extend(mqtt.as_ref().and_then(Mqtt::part));
         let newest = NewestOfPoints {
             points: points.clone(),
             store: store.clone(),
@@ -273,12 +271,11 @@ async fn start_mqtt(
     let (sink, inbox) = mpsc::channel::<Vec<Incoming>>(INBOX);
     let from = if config.broker.is_empty() {
         let settings = config.broker_settings(store.dir())?;
-        let doorkeeper = Doorkeeper {
-            authority,
-            points: points.clone(),
-            topics,
-            known: Mutex::default(),
+        let access = Access {
+            open_reading: config.open_reading,
+            takes_sta: false,
         };
+        let doorkeeper = Doorkeeper::new(authority, points.clone(), topics, access);
         let broker = Broker::start(settings, Arc::new(doorkeeper), sink).await?;
         for address in broker.address().into_iter().chain(broker.tls_address()) {
             info!(%address, "the MQTT broker listens");
@@ -297,6 +294,14 @@ async fn start_mqtt(
 }
 
 impl Mqtt {
+    /// Where clients of the own broker come in over WebSocket.
+    fn part(&self) -> Option<ServicePart> {
+        match &self.from {
+            From::Broker(broker) => Some(mqtt::websocket::part(broker.door())),
+            From::Subscription(_) => None,
+        }
+    }
+
     fn metrics(&self) -> MetricSource {
         let counts = self.counts.clone();
         let connection = match &self.from {
@@ -315,6 +320,16 @@ impl Mqtt {
                     "smartem_mqtt_refused_total",
                     "Messages of MQTT that were quarantined.",
                     now.refused as f64,
+                ),
+                Metric::counter(
+                    "smartem_mqtt_sta_created_total",
+                    "Messages of MQTT of which entities of SensorThings were created.",
+                    now.sta_created as f64,
+                ),
+                Metric::counter(
+                    "smartem_mqtt_sta_refused_total",
+                    "Messages of MQTT for SensorThings that were quarantined.",
+                    now.sta_refused as f64,
                 ),
             ];
             told.extend(connection.as_ref().map(|is_connected| {
@@ -338,56 +353,5 @@ impl Mqtt {
         if waited.await.is_err() {
             give_up.cancel();
         }
-    }
-}
-
-/// Says to the broker who may do what, by the tokens.
-struct Doorkeeper {
-    authority: Arc<dyn Authority>,
-    points: Points,
-    topics: Topics,
-    /// Principals by name, as they were when they connected.
-    known: Mutex<HashMap<Arc<str>, Principal>>,
-}
-
-#[async_trait]
-impl smartem_mqtt::Authority for Doorkeeper {
-    async fn connect(&self, login: Login<'_>) -> Result<Arc<str>, LoginRefused> {
-        let password = login.password.and_then(|it| std::str::from_utf8(it).ok());
-        let password = password.ok_or(LoginRefused::BadCredentials)?;
-        let credentials = Credentials::new(login.user.map(ToOwned::to_owned), password);
-        let identified = self.authority.identify(&credentials).await;
-        let principal = identified
-            .map_err(|_| LoginRefused::Unavailable)?
-            .ok_or(LoginRefused::BadCredentials)?;
-        let name = principal.name.clone();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(name.clone(), principal);
-        Ok(name)
-    }
-
-    /// A token of a project may write to the databases and for the stations of the project. What
-    /// stations a pushed object is of, is not known here: that needs a token without a project.
-    fn may_publish(&self, user: &str, topic: &str) -> bool {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(principal) = known.get(user) else {
-            return false;
-        };
-        let own = principal.project.as_deref();
-        let project = match (self.topics.target(topic), own) {
-            (Some(Target::Lines { database }), _) => self.points.project_of(database),
-            (Some(Target::Number { station, .. }), Some(own)) => {
-                let station = StationId::new(station);
-                let is_open = station.is_some_and(|it| self.points.is_open_to(&it, own));
-                is_open.then(|| own.to_owned())
-            }
-            _ => None,
-        };
-        principal.may(Right::Write, project.as_deref())
-    }
-
-    fn may_subscribe(&self, user: &str, _filter: &str) -> bool {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.contains_key(user)
     }
 }

@@ -8,6 +8,8 @@ mod influxdb_lines;
 mod influxdb_query;
 mod influxdb_write;
 mod mqtt;
+mod mqtt_sta;
+mod mqtt_websocket;
 mod network;
 mod opensensemap;
 mod receive;

@@ -42,4 +42,17 @@ pub trait Authority: Send + Sync + 'static {
 
     /// Whether a user may subscribe to all that a filter takes.
     fn may_subscribe(&self, user: &str, filter: &str) -> bool;
+
+    /// Whether this is the name of those whom nobody knows. Guests leave places to others
+    /// ([`BrokerSettings::max_guests`](super::BrokerSettings::max_guests)), have few subscriptions, and
+    /// no session that outlives the connection.
+    fn is_guest(&self, _user: &str) -> bool {
+        false
+    }
+
+    /// Whether subscribers get what clients publish to a topic, and it may be retained. Where not, only
+    /// the receiver gets it, and what subscribers get is what the program itself publishes.
+    fn is_shared(&self, _topic: &str) -> bool {
+        true
+    }
 }

@@ -272,8 +272,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 expiry_s,
             } => {
                 if let Some(seconds) = expiry_s {
-                    let asked = Duration::from_secs(u64::from(seconds));
-                    self.it.keep = asked.min(self.hub.settings.session_expiry);
+                    // Where none was to be kept, none can be asked for now (MQTT 5, 3.14.2.2.2).
+                    if !self.it.keep.is_zero() {
+                        let asked = Duration::from_secs(u64::from(seconds));
+                        self.it.keep = asked.min(self.hub.settings.session_expiry);
+                    }
                 }
                 return Err(if with_will { End::Broken } else { End::Goodbye });
             }
@@ -309,7 +312,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             }
             return Ok(());
         }
-        self.hub.route(&publish, &self.it.session);
+        if self.hub.authority.is_shared(&publish.topic) {
+            self.hub.route(&publish, &self.it.session);
+        }
         batch.push(self.incoming(publish, receipt));
         Ok(())
     }
@@ -423,7 +428,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         if !topic::is_name(&will.topic) || !self.may_publish(&will.topic) {
             return;
         }
-        self.hub.route(&will, &self.it.session);
+        if self.hub.authority.is_shared(&will.topic) {
+            self.hub.route(&will, &self.it.session);
+        }
         // Nobody waits for an answer.
         will.qos = Level::AtMostOnce;
         let message = self.incoming(will, None);

@@ -9,10 +9,11 @@ use bytes::BytesMut;
 use bytestring::ByteString;
 use rmqtt_codec::types::Publish;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::authority::{Login, LoginRefused};
-use super::hub::{Hub, count};
+use super::hub::{Full, Hub, count};
 use super::packet::{Codec, Connect, Welcome};
 use super::session::{Session, SessionKey};
 
@@ -33,6 +34,8 @@ pub(super) struct Accepted {
     pub(super) window: usize,
     /// The largest packet that the client takes, in bytes.
     pub(super) max_packet: usize,
+    /// The place of a guest.
+    pub(super) _guest: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads CONNECT and answers it; `None` where there will be no connection.
@@ -71,11 +74,12 @@ pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
             return None;
         }
     };
+    let is_guest = hub.authority.is_guest(&user);
     let key = SessionKey {
         user,
         client: client.clone(),
     };
-    let Ok((session, session_present)) = hub.session(&key, connect.clean) else {
+    let Ok((guest, session, session_present)) = room(hub, is_guest, &key, connect.clean) else {
         count(&hub.counters.turned_away, 1);
         codec
             .refuse_login(LoginRefused::Unavailable, &mut output)
@@ -83,7 +87,10 @@ pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         send(stream, &output).await?;
         return None;
     };
-    let limits = Limits::of(hub, &connect, codec.is_v5());
+    let mut limits = Limits::of(hub, &connect, codec.is_v5());
+    if is_guest {
+        limits.keep = Duration::ZERO;
+    }
     if !limits.keep.is_zero()
         && let Err(problem) = hub.keep(&session).await
     {
@@ -114,7 +121,17 @@ pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         max_packet: connect.max_packet.map_or(usize::MAX, |bytes| {
             usize::try_from(bytes).unwrap_or(usize::MAX)
         }),
+        _guest: guest,
     })
+}
+
+type Room = (Option<OwnedSemaphorePermit>, Arc<Session>, bool);
+
+/// The place of a guest, the session, and whether that was there before.
+fn room(hub: &Hub, is_guest: bool, key: &SessionKey, clean: bool) -> Result<Room, Full> {
+    let guest = if is_guest { Some(hub.guest()?) } else { None };
+    let (session, session_present) = hub.session(key, clean)?;
+    Ok((guest, session, session_present))
 }
 
 struct Limits {

@@ -3,22 +3,24 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rmqtt_codec::types::Publish;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::authority::Authority;
-use super::packet::{Retained, Wish};
-use super::router::Router;
+use super::packet::{Retained, Wish, qos};
+use super::router::{Router, Sent, Target};
 use super::session::{Message, Session, SessionKey};
 use super::session_log::SessionLog;
 use super::{BrokerCounts, BrokerSettings};
-use crate::incoming::Incoming;
+use crate::incoming::{Incoming, QoS};
 
 /// So many filters a session may have.
 const MAX_FILTERS: usize = 1_000;
+/// So many filters a guest may have: each costs the program work.
+const MAX_GUEST_FILTERS: usize = 50;
 
 pub(super) struct Hub {
     pub(super) settings: BrokerSettings,
@@ -26,9 +28,12 @@ pub(super) struct Hub {
     pub(super) sink: mpsc::Sender<Vec<Incoming>>,
     pub(super) counters: Counters,
     router: RwLock<Router>,
+    /// Told whenever the set of filters has changed.
+    pub(super) filters_changed: watch::Sender<()>,
     /// Spares publishers the router while nobody subscribes.
     subscriptions: AtomicUsize,
     sessions: Mutex<HashMap<SessionKey, Arc<Session>>>,
+    guests: Arc<Semaphore>,
     session_log: Option<Arc<SessionLog>>,
 }
 
@@ -63,7 +68,7 @@ pub(super) fn count(counter: &AtomicU64, number: usize) {
     counter.fetch_add(number as u64, Ordering::Relaxed);
 }
 
-/// There is no room for another session.
+/// There is no room for another session, or another guest.
 pub(super) struct Full;
 
 impl Hub {
@@ -82,14 +87,18 @@ impl Hub {
             }
             session_log = Some(Arc::new(log));
         }
+        let most = settings.max_guests.min(Semaphore::MAX_PERMITS);
+        let guests = Arc::new(Semaphore::new(most));
         Ok(Self {
             settings,
             authority,
             sink,
             counters: Counters::default(),
             router: RwLock::default(),
+            filters_changed: watch::Sender::new(()),
             subscriptions: AtomicUsize::new(0),
             sessions: Mutex::new(sessions),
+            guests,
             session_log,
         })
     }
@@ -113,6 +122,11 @@ impl Hub {
         {
             log.remove(&session.key);
         }
+    }
+
+    /// A place for one more guest, where there is one.
+    pub(super) fn guest(&self) -> Result<OwnedSemaphorePermit, Full> {
+        self.guests.clone().try_acquire_owned().map_err(|_| Full)
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<SessionKey, Arc<Session>>> {
@@ -191,12 +205,29 @@ impl Hub {
         if filters.is_empty() {
             return;
         }
-        let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
+        let mut router = self.router_mut();
+        let mut gone = false;
         for filter in &filters {
-            router.unsubscribe(filter, session);
+            gone |= router.unsubscribe(filter, session);
         }
+        drop(router);
         self.subscriptions
             .fetch_sub(filters.len(), Ordering::Relaxed);
+        self.tell_filters(gone);
+    }
+
+    fn router(&self) -> RwLockReadGuard<'_, Router> {
+        self.router.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn router_mut(&self) -> RwLockWriteGuard<'_, Router> {
+        self.router.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_filters(&self, changed: bool) {
+        if changed {
+            self.filters_changed.send_replace(());
+        }
     }
 
     /// Subscribes a session, which also gets the retained messages; `false`: it has too many
@@ -208,12 +239,17 @@ impl Hub {
         wish: Wish,
         id: Option<NonZeroU32>,
     ) -> bool {
-        let Some(new) = session.add_filter(filter, MAX_FILTERS) else {
+        let most = if self.authority.is_guest(&session.key.user) {
+            MAX_GUEST_FILTERS
+        } else {
+            MAX_FILTERS
+        };
+        let Some(new) = session.add_filter(filter, most) else {
             return false;
         };
         self.keep_no_more(session);
-        let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
-        router.subscribe(filter, session, wish, id);
+        let mut router = self.router_mut();
+        let changed = router.subscribe(filter, session, wish, id);
         if new {
             self.subscriptions.fetch_add(1, Ordering::Relaxed);
         }
@@ -223,6 +259,7 @@ impl Hub {
             Retained::IfNew | Retained::Never => Vec::new(),
         };
         drop(router);
+        self.tell_filters(changed);
         for delivery in retained {
             // The number of retained messages is limited already.
             session.offer(delivery, usize::MAX);
@@ -240,35 +277,85 @@ impl Hub {
         if !session.remove_filter(filter) {
             return false;
         }
-        let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
-        router.unsubscribe(filter, session);
+        let gone = self.router_mut().unsubscribe(filter, session);
         self.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        self.tell_filters(gone);
         true
     }
 
-    /// Hands a message to its subscribers, and keeps it where it is to be retained.
+    /// Hands a message of a client to its subscribers, and keeps it where it is to be retained.
     pub(super) fn route(&self, publish: &Publish, from: &Arc<Session>) {
-        if publish.retain {
-            let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
-            if !router.retain(publish, self.settings.max_retained) {
+        let sent = Sent {
+            topic: &publish.topic,
+            qos: qos(publish.qos),
+            retain: publish.retain,
+        };
+        self.hand_out(&sent, Some(from), || Message::of(publish));
+    }
+
+    /// Hands a message to its subscribers, and keeps it where it is to be retained; how many
+    /// subscribers have it in their queue. The message is made only when somebody gets it.
+    pub(super) fn hand_out(
+        &self,
+        sent: &Sent<'_>,
+        from: Option<&Arc<Session>>,
+        message: impl FnOnce() -> Message,
+    ) -> usize {
+        if sent.retain {
+            let message = Arc::new(message());
+            let most = self.settings.max_retained;
+            if !self.router_mut().retain(&message, sent.qos, most) {
                 count(&self.counters.undelivered, 1);
             }
+            let targets = self.targets(sent, from);
+            return self.offer(targets, &message);
         }
-        if self.subscriptions.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        let router = self.router.read().unwrap_or_else(PoisonError::into_inner);
-        let targets = router.targets(publish, from);
-        drop(router);
+        let targets = self.targets(sent, from);
         if targets.is_empty() {
-            return;
+            return 0;
         }
-        let message = Arc::new(Message::of(publish));
+        self.offer(targets, &Arc::new(message()))
+    }
+
+    fn targets(&self, sent: &Sent<'_>, from: Option<&Arc<Session>>) -> Vec<Target> {
+        if self.subscriptions() == 0 {
+            return Vec::new();
+        }
+        self.router().targets(sent, from)
+    }
+
+    /// Puts a message into the queues of those that it is for; how many have it there.
+    fn offer(&self, targets: Vec<Target>, message: &Arc<Message>) -> usize {
+        let mut taken = 0;
         for target in targets {
             let (session, delivery) = target.delivery(message.clone());
-            if !session.offer(delivery, self.settings.max_queued) {
+            if session.offer(delivery, self.settings.max_queued) {
+                taken += 1;
+            } else {
                 count(&self.counters.undelivered, 1);
             }
         }
+        taken
+    }
+
+    /// Hands a message to those who subscribed to exactly this filter, and to nobody else.
+    pub(super) fn hand_out_to(&self, filter: &str, message: Message, qos: QoS) -> usize {
+        let sent = Sent {
+            topic: filter,
+            qos,
+            retain: false,
+        };
+        let targets = self.router().targets_of(filter, &sent);
+        self.offer(targets, &Arc::new(message))
+    }
+
+    /// Whether anybody would get a message of this topic.
+    pub(super) fn is_wanted(&self, topic: &str) -> bool {
+        self.subscriptions() > 0 && self.router().is_wanted(topic)
+    }
+
+    /// The filters with a subscriber.
+    pub(super) fn filters(&self) -> Vec<Arc<str>> {
+        self.router().filters()
     }
 }

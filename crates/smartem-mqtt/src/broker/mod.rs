@@ -2,9 +2,11 @@
 
 mod authority;
 mod connection;
+mod door;
 mod handshake;
 mod hub;
 mod packet;
+mod publisher;
 mod router;
 mod session;
 mod session_log;
@@ -16,16 +18,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use authority::{Authority, Login, LoginRefused};
+pub use door::{Door, Place};
+pub use publisher::{Filters, Publisher};
 
-use self::connection::Connection;
-use self::hub::{Hub, count};
+use self::hub::Hub;
 use crate::incoming::Incoming;
 use crate::tls::{Acceptor, TlsError, TlsFiles};
 
@@ -45,6 +47,8 @@ pub struct BrokerSettings {
     pub listen_tls: Option<(SocketAddr, TlsFiles)>,
     /// So many connections at a time, those that are logging in included.
     pub max_connections: usize,
+    /// So many of them of guests ([`Authority::is_guest`]).
+    pub max_guests: usize,
     /// The largest packet, in bytes.
     pub max_packet_bytes: u32,
     /// So many messages of QoS 1 and 2 of a connection may wait for their answer, in each direction;
@@ -72,6 +76,7 @@ impl Default for BrokerSettings {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 1883))),
             listen_tls: None,
             max_connections: 1_000,
+            max_guests: 500,
             max_packet_bytes: 1024 * 1024,
             max_inflight: 1_000,
             max_keep_alive_s: 3_600,
@@ -136,6 +141,7 @@ pub struct Broker {
     hub: Arc<Hub>,
     address: Option<SocketAddr>,
     tls_address: Option<SocketAddr>,
+    door: Door,
     stop: CancellationToken,
     places: Arc<Semaphore>,
     kill: DropGuard,
@@ -173,14 +179,15 @@ impl Broker {
         let hub = Arc::new(hub);
         let kill = CancellationToken::new();
         let stop = CancellationToken::new();
+        let door = Door {
+            hub: Arc::downgrade(&hub),
+            places: places.clone(),
+            stop: stop.clone(),
+            kill: kill.clone(),
+        };
         let run = |socket, acceptor| {
-            let listener = Listener {
-                hub: hub.clone(),
-                places: places.clone(),
-                stop: stop.clone(),
-                kill: kill.clone(),
-                acceptor,
-            };
+            let door = door.clone();
+            let listener = Listener { door, acceptor };
             tokio::spawn(Arc::new(listener).run(socket));
         };
         let address = plain.map(|(socket, address)| {
@@ -196,6 +203,7 @@ impl Broker {
             hub,
             address,
             tls_address,
+            door,
             stop,
             places,
             kill: kill.drop_guard(),
@@ -228,6 +236,16 @@ impl Broker {
         self.hub.subscriptions()
     }
 
+    /// Where clients come in that do not come to its addresses, such as those over WebSocket.
+    pub fn door(&self) -> Door {
+        self.door.clone()
+    }
+
+    /// What publishes messages of the program itself.
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(&self.hub)
+    }
+
     /// Stops listening and reading, answers the messages that became durable within some seconds, and
     /// ends the connections. The receiver must go on meanwhile.
     pub async fn stop(self) {
@@ -256,10 +274,7 @@ async fn expire(hub: Arc<Hub>, kill: CancellationToken) {
 }
 
 struct Listener {
-    hub: Arc<Hub>,
-    places: Arc<Semaphore>,
-    stop: CancellationToken,
-    kill: CancellationToken,
+    door: Door,
     acceptor: Option<Acceptor>,
 }
 
@@ -267,8 +282,8 @@ impl Listener {
     async fn run(self: Arc<Self>, socket: TcpListener) {
         loop {
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => return,
-                () = self.kill.cancelled() => return,
+                () = self.door.stop.cancelled() => return,
+                () = self.door.kill.cancelled() => return,
                 accepted = socket.accept() => accepted,
             };
             let (stream, peer) = match accepted {
@@ -280,47 +295,27 @@ impl Listener {
                     continue;
                 }
             };
-            let Ok(place) = self.places.clone().try_acquire_owned() else {
-                count(&self.hub.counters.turned_away, 1);
+            let Some(place) = self.door.enter() else {
                 continue;
             };
             let listener = self.clone();
             tokio::spawn(async move {
-                let kill = listener.kill.clone();
                 // TLS makes it large.
-                let client = Box::pin(listener.welcome(stream, peer));
-                kill.run_until_cancelled(client).await;
-                drop(place);
+                Box::pin(listener.welcome(place, stream, peer)).await;
             });
         }
     }
 
-    async fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn welcome(&self, place: Place, stream: TcpStream, peer: SocketAddr) {
         let _ = stream.set_nodelay(true);
         let Some(acceptor) = &self.acceptor else {
-            return self.serve(stream, peer).await;
+            return place.serve(stream, peer, false).await;
         };
-        match timeout(LOGIN, acceptor.current().accept(stream)).await {
-            Ok(Ok(stream)) => self.serve(stream, peer).await,
-            _ => count(&self.hub.counters.faults, 1),
-        }
-    }
-
-    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, peer: SocketAddr) {
-        let encrypted = self.acceptor.is_some();
-        let login = handshake::accept(&self.hub, &mut stream, peer, encrypted);
-        let accepted = tokio::select! {
-            () = self.stop.cancelled() => return,
-            accepted = timeout(LOGIN, login) => accepted,
-        };
-        match accepted {
-            Ok(Some(accepted)) => {
-                count(&self.hub.counters.connections, 1);
-                let connection = Connection::new(&self.hub, stream, accepted);
-                connection.serve(&self.stop).await;
-            }
-            Ok(None) => {}
-            Err(_) => count(&self.hub.counters.faults, 1),
+        let accepted = timeout(LOGIN, acceptor.current().accept(stream));
+        match place.kill().run_until_cancelled(accepted).await {
+            Some(Ok(Ok(stream))) => place.serve(stream, peer, true).await,
+            Some(_) => place.count_fault(),
+            None => {}
         }
     }
 }

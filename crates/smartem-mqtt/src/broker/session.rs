@@ -83,8 +83,22 @@ impl Message {
         }
     }
 
+    /// A message of the program itself, whose payload is its own already.
+    pub(super) fn own(topic: ByteString, payload: Bytes) -> Self {
+        Self {
+            topic,
+            payload,
+            properties: None,
+            expires: None,
+        }
+    }
+
     pub(super) fn topic(&self) -> &ByteString {
         &self.topic
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.payload.is_empty()
     }
 }
 

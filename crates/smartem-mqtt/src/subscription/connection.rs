@@ -9,16 +9,15 @@ use std::time::Duration;
 use bytestring::ByteString;
 use rumqttc::mqttbytes::v4::PubAck;
 use rumqttc::{
-    AckMode, AsyncClient, Event, ManualAck, MqttOptions, Packet, Publish, SubscribeFilter,
-    SubscribeReasonCode, Transport,
+    AckMode, AsyncClient, Event, ManualAck, Packet, Publish, SubscribeFilter, SubscribeReasonCode,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{RemoteTls, Shared, SubscriptionError, SubscriptionSettings};
+use super::Shared;
+use crate::client::{AbortOnDrop, Ended};
 use crate::incoming::{Answer, Incoming, Outcome, QoS, Receipt, Topic};
-use crate::tls;
 
 /// So long messages that were taken in may become durable when the subscription stops.
 const FINISH: Duration = Duration::from_secs(5);
@@ -26,66 +25,6 @@ const FINISH: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_secs(1);
 /// So many acknowledgements wait for the connection.
 const REQUESTS: usize = 1_000;
-
-/// How a connection ended.
-pub(super) enum Ended {
-    Stopped,
-    Broken {
-        problem: String,
-        was_connected: bool,
-    },
-}
-
-/// The password, if there is to be one.
-pub(super) fn password(
-    settings: &SubscriptionSettings,
-) -> Result<Option<String>, SubscriptionError> {
-    let Some(path) = &settings.password_file else {
-        return Ok(None);
-    };
-    let text = std::fs::read_to_string(path).map_err(|source| SubscriptionError::Password {
-        path: path.clone(),
-        source,
-    })?;
-    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
-}
-
-fn options(settings: &SubscriptionSettings) -> Result<MqttOptions, SubscriptionError> {
-    let broker = (settings.host.as_str(), settings.port);
-    let mut options = MqttOptions::new(settings.client_id.clone(), broker);
-    let max_packet = usize::try_from(settings.max_packet_bytes).unwrap_or(usize::MAX);
-    options
-        .set_keep_alive(settings.keep_alive_s.max(1))
-        .set_ack_mode(AckMode::Manual)
-        .set_clean_session(false)
-        .set_max_packet_size(max_packet, max_packet)
-        .set_request_channel_capacity(REQUESTS);
-    match (&settings.user, password(settings)?) {
-        (Some(user), Some(password)) => {
-            options.set_credentials(user.clone(), password);
-        }
-        (Some(user), None) => {
-            options.set_username(user.clone());
-        }
-        (None, _) => {}
-    }
-    match &settings.tls {
-        RemoteTls::Off => {}
-        RemoteTls::System => {
-            let transport = Transport::try_tls_with_default_config().map_err(|problem| {
-                SubscriptionError::SystemTls {
-                    problem: problem.to_string(),
-                }
-            })?;
-            options.set_transport(transport);
-        }
-        RemoteTls::Roots(path) => {
-            let config = tls::client_config(path)?;
-            options.set_transport(Transport::tls_with_config(config.into()));
-        }
-    }
-    Ok(options)
-}
 
 /// Connects, subscribes, and hands on what comes until the end.
 pub(super) async fn connect(shared: &Shared) -> Ended {
@@ -100,7 +39,12 @@ pub(super) async fn connect(shared: &Shared) -> Ended {
 }
 
 async fn exchange(shared: &Shared, was_connected: &mut bool) -> Result<(), String> {
-    let options = options(&shared.settings).map_err(|problem| problem.to_string())?;
+    let options = shared.settings.server().options();
+    let mut options = options.map_err(|problem| problem.to_string())?;
+    options
+        .set_ack_mode(AckMode::Manual)
+        .set_clean_session(false)
+        .set_request_channel_capacity(REQUESTS);
     let (client, mut events) = AsyncClient::builder(options)
         .capacity(REQUESTS)
         .try_build()
@@ -239,13 +183,5 @@ async fn acknowledge(
             return;
         }
         unanswered.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

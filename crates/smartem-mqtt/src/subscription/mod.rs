@@ -11,10 +11,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::connection::Ended;
 use crate::broker::topic;
+use crate::client::{Again, ConnectError, RemoteTls, Server};
 use crate::incoming::{Incoming, QoS};
-use crate::tls::{self, TlsError};
 
 /// How a subscription is started.
 #[derive(Clone, Debug)]
@@ -44,18 +43,20 @@ pub struct SubscriptionSettings {
     pub backoff: (Duration, Duration),
 }
 
-/// Whether a connection is encrypted, and by what the other side is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RemoteTls {
-    /// Not encrypted.
-    Off,
-    /// By the certificates that the system trusts.
-    System,
-    /// By the certificates in this file (PEM).
-    Roots(PathBuf),
-}
-
 impl SubscriptionSettings {
+    pub(crate) fn server(&self) -> Server<'_> {
+        Server {
+            host: &self.host,
+            port: self.port,
+            tls: &self.tls,
+            user: self.user.as_deref(),
+            password_file: self.password_file.as_deref(),
+            client_id: &self.client_id,
+            keep_alive_s: self.keep_alive_s,
+            max_packet_bytes: self.max_packet_bytes,
+        }
+    }
+
     /// Settings with the usual values for what is not named.
     pub fn new(host: impl Into<String>, port: u16, client_id: impl Into<String>) -> Self {
         Self {
@@ -72,43 +73,6 @@ impl SubscriptionSettings {
             backoff: (Duration::from_secs(1), Duration::from_secs(60)),
         }
     }
-}
-
-/// Why there is no subscription.
-#[derive(Debug, thiserror::Error)]
-pub enum SubscriptionError {
-    /// The filters cannot be subscribed to.
-    #[error("`{filter}` is no topic filter: `+` and `#` stand alone in their level, `#` last")]
-    NoFilter {
-        /// The filter.
-        filter: String,
-    },
-    /// No filters.
-    #[error("there are no topics to subscribe to")]
-    NoTopics,
-    /// No client id.
-    #[error("a client id is needed: the broker keeps messages under it")]
-    NoClientId,
-    /// A password without a user.
-    #[error("a password needs a user")]
-    NoUser,
-    /// The file with the password cannot be read.
-    #[error("{path}: {source}")]
-    Password {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The file with the certificates cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The certificates of the system cannot be used.
-    #[error("the certificates that the system trusts: {problem}")]
-    SystemTls {
-        /// Why not.
-        problem: String,
-    },
 }
 
 /// A running subscription, connected or trying to be. Dropped, it ends at once.
@@ -137,7 +101,7 @@ impl Subscription {
     pub fn start(
         settings: SubscriptionSettings,
         sink: mpsc::Sender<Vec<Incoming>>,
-    ) -> Result<Self, SubscriptionError> {
+    ) -> Result<Self, ConnectError> {
         check(&settings)?;
         let kill = CancellationToken::new();
         let shared = Arc::new(Shared {
@@ -186,55 +150,24 @@ impl Subscription {
     }
 }
 
-fn check(settings: &SubscriptionSettings) -> Result<(), SubscriptionError> {
-    if settings.client_id.is_empty() {
-        return Err(SubscriptionError::NoClientId);
-    }
+fn check(settings: &SubscriptionSettings) -> Result<(), ConnectError> {
     if settings.topics.is_empty() {
-        return Err(SubscriptionError::NoTopics);
+        return Err(ConnectError::NoTopics);
     }
     if let Some(filter) = settings.topics.iter().find(|it| !topic::is_filter(it)) {
         let filter = filter.clone();
-        return Err(SubscriptionError::NoFilter { filter });
+        return Err(ConnectError::NoFilter { filter });
     }
-    if settings.password_file.is_some() && settings.user.is_none() {
-        return Err(SubscriptionError::NoUser);
-    }
-    connection::password(settings)?;
-    if let RemoteTls::Roots(path) = &settings.tls {
-        tls::client_config(path)?;
-    }
-    Ok(())
+    settings.server().check()
 }
 
 async fn run(shared: Arc<Shared>) {
-    let (shortest, longest) = shared.settings.backoff;
-    let mut pause = shortest;
-    loop {
-        let connection = connection::connect(&shared);
-        let ended = shared.kill.run_until_cancelled(connection).await;
-        shared.connected.store(false, Ordering::Relaxed);
-        let server = (&*shared.settings.host, shared.settings.port);
-        match ended {
-            None | Some(Ended::Stopped) => return,
-            Some(Ended::Broken {
-                problem,
-                was_connected,
-            }) => {
-                if was_connected {
-                    pause = shortest;
-                }
-                tracing::warn!(?server, %problem, pause_s = pause.as_secs_f64(), "MQTT connection");
-            }
-        }
-        // Not all clients of a broker come back at the same instant.
-        let jitter = pause.mul_f64(rand::random_range(0.0..0.25));
-        let wait = tokio::time::sleep(pause + jitter);
-        tokio::select! {
-            () = wait => {}
-            () = shared.stop.cancelled() => return,
-            () = shared.kill.cancelled() => return,
-        }
-        pause = (pause * 2).min(longest);
-    }
+    let again = Again {
+        server: (&shared.settings.host, shared.settings.port),
+        backoff: shared.settings.backoff,
+        connected: &shared.connected,
+        stop: &shared.stop,
+        kill: &shared.kill,
+    };
+    again.and_again(|| connection::connect(&shared)).await;
 }

@@ -7,6 +7,9 @@
 
 mod bytes_of_anybody;
 mod delivery;
+mod guests;
 mod mosquitto_clients;
+mod publisher;
+mod remote;
 mod subscription;
 mod support;

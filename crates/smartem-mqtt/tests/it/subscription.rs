@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use smartem_mqtt::{
-    Incoming, QoS, RemoteTls, Subscription, SubscriptionError, SubscriptionSettings,
+    BrokerSettings, ConnectError, Incoming, QoS, RemoteTls, Subscription, SubscriptionSettings,
+    Topic,
 };
 use smartem_simulate::mosquitto::{Mosquitto, MosquittoSettings};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Inbox, PATIENCE, certificate, publish, receive, receive_texts};
+use crate::support::{
+    Inbox, PATIENCE, broker, broker_with, certificate, publish, receive, receive_texts,
+};
 
 fn settings(mosquitto: &Mosquitto) -> SubscriptionSettings {
     SubscriptionSettings {
@@ -119,6 +122,50 @@ async fn a_broker_that_restarts_is_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_has_forgotten_everything_is_subscribed_to_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let password_file = folder.path().join("password");
+    std::fs::write(&password_file, "secret").unwrap();
+    let (broker, _inbox) = broker().await;
+    let address = broker.address().unwrap();
+    let (subscription, mut inbox) = subscribe(SubscriptionSettings {
+        topics: vec!["stations/#".to_owned(), "v1.1/+".to_owned()],
+        user: Some("writer".to_owned()),
+        password_file: Some(password_file),
+        backoff: (Duration::from_millis(20), Duration::from_millis(200)),
+        ..SubscriptionSettings::new("127.0.0.1", address.port(), "smartem-test")
+    })
+    .await;
+    let mut broker = Some(broker);
+    for round in ["1", "2", "3"] {
+        for name in ["stations/1", "v1.1/Things"] {
+            let publisher = broker.as_ref().unwrap().publisher();
+            let topic = Topic::new(name).unwrap();
+            assert_eq!(
+                publisher.publish(&topic, round.into(), QoS::AtLeastOnce, false),
+                1
+            );
+            let expected = [(name.to_owned(), round.to_owned())];
+            assert_eq!(receive_texts(&mut inbox, 1).await, expected);
+        }
+        broker.take().unwrap().stop().await;
+        let again = BrokerSettings {
+            listen: Some(address),
+            ..BrokerSettings::default()
+        };
+        let (restarted, _) = broker_with(again).await;
+        let subscribed = async {
+            while restarted.subscriptions() < 2 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, subscribed).await.expect("it comes back");
+        broker = Some(restarted);
+    }
+    subscription.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_may_want_tls_and_a_password() {
     let folder = tempfile::tempdir().unwrap();
     let files = certificate(folder.path());
@@ -181,7 +228,7 @@ async fn settings_that_cannot_work_are_refused() {
     };
     let told = |settings: SubscriptionSettings| {
         let (sink, _inbox) = mpsc::channel(1);
-        let refused: SubscriptionError = Subscription::start(settings, sink).err().unwrap();
+        let refused: ConnectError = Subscription::start(settings, sink).err().unwrap();
         refused.to_string()
     };
     let bad_filter = SubscriptionSettings {

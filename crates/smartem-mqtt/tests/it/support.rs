@@ -15,7 +15,8 @@ use tokio::time::timeout;
 /// What should happen at once may take so long on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `writer` may write below `stations/`; `nobody` may do nothing; others are unknown.
+/// `writer` may write below `stations/` and to what only the receiver gets, below `inbox/`; `nobody` may
+/// do nothing; who has no name is a guest and may read below `open/`; others are unknown.
 pub(crate) struct Users;
 
 #[async_trait]
@@ -23,17 +24,29 @@ impl Authority for Users {
     async fn connect(&self, login: Login<'_>) -> Result<Arc<str>, LoginRefused> {
         match (login.user, login.password) {
             (Some("writer"), Some(b"secret")) => Ok("writer".into()),
+            (None, None) => Ok("".into()),
             (Some("nobody"), _) => Err(LoginRefused::NotAuthorized),
             _ => Err(LoginRefused::BadCredentials),
         }
     }
 
     fn may_publish(&self, user: &str, topic: &str) -> bool {
-        user == "writer" && topic.starts_with("stations/")
+        user == "writer" && (topic.starts_with("stations/") || topic.starts_with("inbox/"))
     }
 
     fn may_subscribe(&self, user: &str, filter: &str) -> bool {
-        user == "writer" && !filter.starts_with("secret")
+        match user {
+            "writer" => !filter.starts_with("secret"),
+            _ => filter.starts_with("open/"),
+        }
+    }
+
+    fn is_guest(&self, user: &str) -> bool {
+        user.is_empty()
+    }
+
+    fn is_shared(&self, topic: &str) -> bool {
+        !topic.starts_with("inbox/")
     }
 }
 

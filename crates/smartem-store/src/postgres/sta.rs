@@ -244,13 +244,15 @@ impl Sql for Server<'_> {
         sql: &'a str,
         keys: &'a [i64],
         params: &'a [Param],
+        most: u64,
     ) -> BoxFuture<'a, Result<Vec<Row>, Fault>> {
         async move {
             let place = Dialect::Postgres.place(params.len() + 1);
+            let most = most.min(i64::MAX as u64);
             let each = sql.replace("{key}", "each_key.key");
             let sql = format!(
                 "SELECT each_key.key, found.* FROM unnest({place}) AS each_key (key) \
-                 CROSS JOIN LATERAL ({each}) AS found"
+                 CROSS JOIN LATERAL ({each}) AS found LIMIT {most}"
             );
             let owned = owned(params);
             let mut all = typed(params, &owned);

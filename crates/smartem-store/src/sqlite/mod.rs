@@ -9,6 +9,7 @@ mod convert;
 mod copy;
 mod declare;
 mod fault;
+mod functions;
 mod hours;
 mod imported;
 mod intake;
@@ -333,6 +334,7 @@ fn connect(file: &Path, create: bool) -> rusqlite::Result<Connection> {
     }
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    functions::register(&connection)?;
     Ok(connection)
 }
 

@@ -322,8 +322,9 @@ impl Embedded<'_> {
     fn rows(&mut self, sql: &str, params: &[Param], into: &mut Vec<Row>) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let columns = statement.column_count();
-        let params = rusqlite::params_from_iter(params);
-        let mut rows = statement.query(params)?;
+        // The last ones may be needed by nothing, as the end of an interval of which only the start counts.
+        let needed = statement.parameter_count().min(params.len());
+        let mut rows = statement.query(rusqlite::params_from_iter(&params[..needed]))?;
         while let Some(row) = rows.next()? {
             into.push(cells(row, columns, None)?);
         }
@@ -335,6 +336,7 @@ impl Embedded<'_> {
         sql: &str,
         keys: &[i64],
         params: &[Param],
+        most: u64,
     ) -> rusqlite::Result<Vec<Row>> {
         let place = Dialect::Sqlite.place(params.len() + 1);
         let sql = sql.replace("{key}", &place);
@@ -346,6 +348,9 @@ impl Embedded<'_> {
             let all = rusqlite::params_from_iter(params.iter().chain(&own));
             let mut rows = statement.query(all)?;
             while let Some(row) = rows.next()? {
+                if found.len() as u64 >= most {
+                    return Ok(found);
+                }
                 found.push(cells(row, columns, Some(key))?);
             }
         }
@@ -410,8 +415,9 @@ impl Sql for Embedded<'_> {
         sql: &'a str,
         keys: &'a [i64],
         params: &'a [Param],
+        most: u64,
     ) -> BoxFuture<'a, Result<Vec<Row>, Fault>> {
-        async move { Ok(self.rows_each(sql, keys, params)?) }.boxed()
+        async move { Ok(self.rows_each(sql, keys, params, most)?) }.boxed()
     }
 
     fn execute<'a>(

@@ -259,12 +259,14 @@ pub(crate) trait Sql: Send {
     ) -> BoxFuture<'a, Result<Vec<Row>, Fault>>;
 
     /// The rows of a question for each of some keys: a column with the key comes before the others. In the
-    /// statement `{key}` stands for it. It must have a LIMIT; rows of a key are in its order.
+    /// statement `{key}` stands for it. It must have a LIMIT; rows of a key are in its order. There are no more
+    /// than `most` of all keys together, those of the first keys.
     fn query_each<'a>(
         &'a mut self,
         sql: &'a str,
         keys: &'a [i64],
         params: &'a [Param],
+        most: u64,
     ) -> BoxFuture<'a, Result<Vec<Row>, Fault>>;
 
     /// Runs a statement; how many rows it changed.

@@ -113,6 +113,11 @@ impl World {
         Store::connect(self.dir.path(), &settings, Access::Existing).await
     }
 
+    /// On what it runs.
+    pub(crate) fn kind(&self) -> On {
+        self.on
+    }
+
     /// Where the store is of a PostgreSQL.
     pub(crate) fn database(&self) -> &Database {
         self.database.as_ref().unwrap()

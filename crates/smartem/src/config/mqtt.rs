@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use smartem_collect::receive::mqtt::Topics;
+use smartem_collect::receive::mqtt::sta::StaTopic;
 use smartem_mqtt::{BrokerSettings, RemoteTls, SubscriptionSettings, TlsFiles};
 use url::Url;
 
@@ -21,6 +23,8 @@ pub(crate) struct MqttConfig {
     pub listen_tls: String,
     pub tls_certificate_file: PathBuf,
     pub tls_key_file: PathBuf,
+    /// Whether clients without credentials may subscribe to topics of SensorThings.
+    pub open_reading: bool,
     /// Topics below it are taken.
     pub prefix: String,
     /// The station type of stations that are seen for the first time.
@@ -43,6 +47,7 @@ impl Default for MqttConfig {
             listen_tls: String::new(),
             tls_certificate_file: PathBuf::new(),
             tls_key_file: PathBuf::new(),
+            open_reading: true,
             prefix: "smartem".to_owned(),
             station_type: "vanilla".to_owned(),
             project: None,
@@ -61,6 +66,14 @@ impl MqttConfig {
     /// # Errors
     /// When an address or the files of TLS are missing.
     pub(crate) fn broker_settings(&self, data_dir: &Path) -> Result<BrokerSettings, ConfigError> {
+        let filter = Topics::new(&self.prefix).filter();
+        if filter.starts_with("sta/") || StaTopic::of(&filter).is_some() {
+            return Err(ConfigError(format!(
+                "`collect.mqtt.prefix` is `{}`, below which SensorThings has its topics; choose another, \
+                 such as `smartem`",
+                self.prefix
+            )));
+        }
         let listen = address("collect.mqtt.listen", &self.listen)?;
         let listen_tls = address("collect.mqtt.listen_tls", &self.listen_tls)?;
         let (certificate, key) = (&self.tls_certificate_file, &self.tls_key_file);
@@ -169,6 +182,18 @@ mod tests {
                 .unwrap_err()
                 .to_string();
             assert!(problem.contains("mqtt://host:1883"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_sensorthings_has_is_told() {
+        for prefix in ["v1.1", "sta", "/sta/v1.0/mine/"] {
+            let config = MqttConfig {
+                prefix: prefix.to_owned(),
+                ..MqttConfig::default()
+            };
+            let problem = config.broker_settings(Path::new(".")).unwrap_err();
+            assert!(problem.to_string().contains("`smartem`"), "{problem}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The rooms from the top down, each with those it may know.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("smartem-model", &[]),
     ("smartem-refine", &["smartem-model"]),
     ("smartem-points", &[]),
@@ -27,6 +27,8 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("smartem-mqtt", &[]),
     // Plays the outside world, so it knows nothing of the platform.
     ("smartem-simulate", &[]),
+    // Tries servers of any maker, so it knows none.
+    ("sta-conformance", &[]),
     // Reads `deploy/`, for tests.
     ("smartem-deploy", &[]),
     (

@@ -3,11 +3,17 @@
 //! What a message is, its topic says ([`Topics`]). [`MqttReceiver`] gathers messages, writes their
 //! points together, and only then answers their senders. What cannot be understood goes to quarantine
 //! with its topic as its place, and its sender is told that it has arrived.
+//!
+//! Messages of SensorThings go to a service of its own ([`sta`]). [`Doorkeeper`] says who may do what, and
+//! [`websocket`] lets clients in over HTTP.
 
+mod doorkeeper;
 mod payload;
 mod receiver;
+pub mod sta;
 mod stations;
 mod topics;
+pub mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +21,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use smartem_points::FieldValue;
 
+pub use doorkeeper::{Access, Doorkeeper};
 pub use receiver::{MqttCounts, MqttReceiver};
 pub use topics::{Target, Topics};
 

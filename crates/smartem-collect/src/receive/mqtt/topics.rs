@@ -1,4 +1,6 @@
-/// Which topics are ours, all below one prefix.
+use super::sta::StaTopic;
+
+/// Which topics are ours, all below one prefix, and those of SensorThings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
     prefix: String,
@@ -36,7 +38,17 @@ impl Topics {
         format!("{}/#", self.prefix)
     }
 
-    /// What a message of a topic is; `None`: not ours.
+    /// The topic of SensorThings that this is: it begins with the version, or `sta/`, or, for brokers that
+    /// we share with others, `<prefix>/sta/`.
+    pub fn sta<'a>(&self, topic: &'a str) -> Option<StaTopic<'a>> {
+        let below = topic
+            .strip_prefix(self.prefix.as_str())
+            .and_then(|it| it.strip_prefix('/'))
+            .filter(|it| it.starts_with("sta/"));
+        StaTopic::of(below.unwrap_or(topic))
+    }
+
+    /// What a message of a topic is; `None`: not ours, or of SensorThings.
     pub fn target<'a>(&self, topic: &'a str) -> Option<Target<'a>> {
         let rest = topic
             .strip_prefix(self.prefix.as_str())?
@@ -61,6 +73,22 @@ impl Topics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn topics_of_sensorthings_may_be_below_the_prefix() {
+        let topics = Topics::new("net/smartem");
+        for topic in [
+            "v1.1/Observations",
+            "sta/v1.1/Observations",
+            "net/smartem/sta/v1.1/Observations",
+        ] {
+            let path = topics.sta(topic).map(|it| it.path);
+            assert_eq!(path, Some("Observations"), "{topic}");
+            assert_eq!(topics.target(topic), None, "{topic}");
+        }
+        assert_eq!(topics.sta("net/smartem/v1.1/Observations"), None);
+        assert_eq!(topics.sta("net/smartem/12/no2"), None);
+    }
 
     #[test]
     fn the_topic_says_what_a_message_is() {

@@ -36,7 +36,7 @@ const NOW: &str = "2026-11-28T13:20:00Z";
 
 /// The points of the store, on a disk that can be full.
 pub(crate) struct Disk {
-    points: Points,
+    pub(crate) points: Points,
     is_full: AtomicBool,
 }
 
