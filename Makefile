@@ -96,6 +96,11 @@ soak: web ## The same with 200 seeds, and a backlog with a budget of 30 s (hours
 	BACKLOG_BUDGET_S=30 $(CARGO) test --locked -p smartem --test it backlog -- --nocapture
 	FAULT_TEST_SEEDS=200 $(CARGO) test --locked -p smartem --test it faults -- --nocapture
 
+.PHONY: conformance
+conformance: ## A SensorThings server of any maker against the standard (URL=http://…/v1.1 ARGS="--token …")
+	@scripts/need.sh cargo cc
+	$(CARGO) run --locked --quiet -p sta-conformance -- $(URL) $(ARGS)
+
 .PHONY: image
 image: web ## The one image of all services and jobs, without pulling anything (podman or docker)
 	@scripts/need.sh cargo cc
@@ -136,9 +141,12 @@ kit: web ## Image, renders, bill of materials and sums, for an installation with
 	scripts/kit.sh
 
 .PHONY: fuzz
-fuzz: ## Look for bytes that line protocol stumbles over, 10 minutes (nightly Rust and cargo-fuzz)
+fuzz: ## Look for input that readers stumble over, 10 minutes each (nightly Rust and cargo-fuzz)
 	@scripts/need.sh cargo cc cargo-fuzz
 	$(CARGO) +nightly fuzz run line_protocol -- -max_total_time=600 -max_len=4096
+	for target in sta_filter sta_query sta_body; do \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=600 -max_len=1024 -dict=fuzz/dictionaries/sta.dict; \
+	done
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -321,6 +321,16 @@ impl Mqtt {
                     "Messages of MQTT that were quarantined.",
                     now.refused as f64,
                 ),
+                Metric::counter(
+                    "smartem_mqtt_sta_created_total",
+                    "Messages of MQTT of which entities of SensorThings were created.",
+                    now.sta_created as f64,
+                ),
+                Metric::counter(
+                    "smartem_mqtt_sta_refused_total",
+                    "Messages of MQTT for SensorThings that were quarantined.",
+                    now.sta_refused as f64,
+                ),
             ];
             told.extend(connection.as_ref().map(|is_connected| {
                 Metric::gauge(

@@ -1,32 +1,44 @@
 //! What a case works with: the client, the server's words about itself, the data of the run, and a scribe that makes
 //! more and remembers what it made.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
 use crate::model::{DELETION, Kind};
-use crate::outcome::{Check, Stop, fault, skip};
-use crate::own::{Own, Station, key_of};
-use crate::server::Server;
+use crate::outcome::{Check, fault, skip};
+use crate::own::{Own, Station, key_of, unmade};
+use crate::server::{Server, Version};
 
 /// Makes entities and remembers them.
 pub(crate) struct Scribe<'a> {
     /// Speaks with the service.
     pub(crate) client: &'a Client,
+    version: Version,
     mark: String,
     made: RefCell<Vec<String>>,
+    piecewise: Cell<bool>,
 }
 
 impl<'a> Scribe<'a> {
     /// A scribe whose entities carry `mark` at the beginning of their names.
-    pub(crate) fn new(client: &'a Client, mark: String) -> Self {
+    pub(crate) fn new(client: &'a Client, version: Version, mark: String) -> Self {
         Self {
             client,
+            version,
             mark,
             made: RefCell::default(),
+            piecewise: Cell::default(),
+        }
+    }
+
+    /// How the version that is tested calls GeoJSON.
+    pub(crate) fn geojson(&self) -> &'static str {
+        match self.version {
+            Version::V10 => "application/vnd.geo+json",
+            Version::V11 => "application/geo+json",
         }
     }
 
@@ -45,19 +57,57 @@ impl<'a> Scribe<'a> {
         self.made.borrow_mut().push(path.to_owned());
     }
 
-    /// Makes the first entity of the run.
+    /// Makes a Thing with its Locations and its Datastreams, by a deep insert; where the server does not take those,
+    /// piece by piece.
     ///
     /// # Errors
     /// A skip, where the server says that this client may not write; a fault where it fails otherwise.
-    pub(crate) async fn first_post(&self, path: &str, body: &Value) -> Check<Own> {
-        let answer = self.client.json(Method::POST, path, body).await?;
-        if matches!(answer.status, 401 | 403 | 405 | 501) {
-            return Err(skip(format!(
-                "the server does not let this client write: POST {path} is answered with {}",
-                answer.status
-            )));
+    pub(crate) async fn station(&self, body: &Value) -> Check<Own> {
+        if self.piecewise.get() {
+            return self.by_pieces(body).await;
         }
-        self.made_by(path, answer)
+        let answer = self.client.json(Method::POST, "Things", body).await?;
+        match answer.status {
+            401 | 403 | 405 | 501 => Err(skip(format!(
+                "the server does not let this client write: POST Things is answered with {}",
+                answer.status
+            ))),
+            400.. => {
+                self.piecewise.set(true);
+                self.by_pieces(body).await
+            }
+            _ => self.made_by("Things", answer),
+        }
+    }
+
+    /// Makes what a deep insert would make, one entity after the other.
+    async fn by_pieces(&self, body: &Value) -> Check<Own> {
+        let mut thing = body.clone();
+        let mut part = |name: &str| -> Vec<Value> {
+            let part = thing.as_object_mut().and_then(|thing| thing.remove(name));
+            part.and_then(|list| list.as_array().cloned())
+                .unwrap_or_default()
+        };
+        let (places, streams) = (part("Locations"), part("Datastreams"));
+        let mut references = Vec::new();
+        for place in &places {
+            references.push(self.post("Locations", place).await?.reference());
+        }
+        thing["Locations"] = json!(references);
+        let thing = self.post("Things", &thing).await?;
+        for mut stream in streams {
+            for (name, set) in [
+                ("Sensor", "Sensors"),
+                ("ObservedProperty", "ObservedProperties"),
+            ] {
+                if stream[name].get("@iot.id").is_none() {
+                    stream[name] = self.post(set, &stream[name]).await?.reference();
+                }
+            }
+            stream["Thing"] = thing.reference();
+            self.post("Datastreams", &stream).await?;
+        }
+        Ok(thing)
     }
 
     /// Makes an entity.
@@ -250,7 +300,7 @@ impl Bench<'_> {
                 &crate::own::observed_property(scribe, label),
             )],
         });
-        let thing = scribe.post("Things", &body).await?;
+        let thing = scribe.station(&body).await?;
         let first = async |path: String, set: &str| -> Check<Own> {
             let answer = self.client.get(&path).await?.ok()?;
             let list = answer.list()?;
@@ -333,7 +383,7 @@ impl Bench<'_> {
     pub(crate) fn writable(&self) -> Check {
         match &self.own.things {
             Ok(_) => Ok(()),
-            Err(why) => Err(Stop::clone(why)),
+            Err(why) => Err(unmade(why)),
         }
     }
 }

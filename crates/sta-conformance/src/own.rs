@@ -6,8 +6,9 @@
 //! | beta | field, a polygon | spans ([`SPANS`]) |
 //! | gamma | road, a line | |
 //!
-//! The first step is one deep insert; where the server refuses it because of who asks, all cases that need data are
-//! skipped. Where it fails in another way they fail, since a server that cannot be written to must say so.
+//! Things are made by deep inserts, or piece by piece where the server does not take those. Where it refuses the first
+//! because of who asks, all cases that need data are skipped. Where it fails in another way they fail, since a server
+//! that cannot be written to must say so.
 
 use serde_json::{Value, json};
 
@@ -166,17 +167,17 @@ impl Station {
 
     /// The observed property of *numbers*.
     pub(crate) fn property(&self) -> Check<&Own> {
-        self.property.as_ref().map_err(Clone::clone)
+        self.property.as_ref().map_err(unmade)
     }
 
     /// The sensor of *numbers*.
     pub(crate) fn sensor(&self) -> Check<&Own> {
-        self.sensor.as_ref().map_err(Clone::clone)
+        self.sensor.as_ref().map_err(unmade)
     }
 
     /// The feature of all Observations.
     pub(crate) fn feature(&self) -> Check<&Own> {
-        self.feature.as_ref().map_err(Clone::clone)
+        self.feature.as_ref().map_err(unmade)
     }
 
     /// The Observation of *numbers* with a result.
@@ -223,7 +224,7 @@ impl Station {
         let body = json!({
             "name": scribe.name("spot"),
             "description": "where all observations of the run are made",
-            "encodingType": "application/vnd.geo+json",
+            "encodingType": scribe.geojson(),
             "feature": { "type": "Point", "coordinates": [9, 50] },
         });
         self.feature = scribe.post("FeaturesOfInterest", &body).await;
@@ -251,6 +252,18 @@ impl Station {
     }
 }
 
+/// Why data of the run are missing, said so that it is not taken for the fault of a case.
+pub(crate) fn unmade(why: &Stop) -> Stop {
+    match why {
+        Stop::Fault(fault) => {
+            let mut fault = fault.clone();
+            fault.what = format!("the data of the run could not be made: {}", fault.what);
+            Stop::Fault(fault)
+        }
+        Stop::Skip(why) => Stop::Skip(why.clone()),
+    }
+}
+
 /// The entity with a label.
 fn one<'a>(made: &'a Made<Vec<Own>>, label: &str) -> Check<&'a Own> {
     match made {
@@ -258,7 +271,7 @@ fn one<'a>(made: &'a Made<Vec<Own>>, label: &str) -> Check<&'a Own> {
             .iter()
             .find(|own| own.label == label)
             .ok_or_else(|| crate::outcome::fault(format!("the entity {label} was not found"))),
-        Err(why) => Err(why.clone()),
+        Err(why) => Err(unmade(why)),
     }
 }
 
@@ -302,7 +315,7 @@ pub(crate) fn location(scribe: &Scribe<'_>, label: &str, geometry: &Value) -> Va
     json!({
         "name": scribe.name(label),
         "description": format!("the location {label} of a conformance run"),
-        "encodingType": "application/vnd.geo+json",
+        "encodingType": scribe.geojson(),
         "location": geometry,
     })
 }
@@ -332,7 +345,7 @@ async fn alpha(scribe: &Scribe<'_>) -> Check<Own> {
             words,
         ],
     });
-    let mut alpha = scribe.first_post("Things", &body).await?;
+    let mut alpha = scribe.station(&body).await?;
     "alpha".clone_into(&mut alpha.label);
     Ok(alpha)
 }
@@ -362,7 +375,7 @@ async fn rest_of_things(scribe: &Scribe<'_>, alpha: Own) -> Made<Vec<Own>> {
     });
     let mut things = vec![alpha];
     for (label, body) in [("beta", beta), ("gamma", gamma)] {
-        let mut thing = scribe.post("Things", &body).await?;
+        let mut thing = scribe.station(&body).await?;
         label.clone_into(&mut thing.label);
         things.push(thing);
     }

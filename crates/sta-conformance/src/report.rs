@@ -60,6 +60,7 @@ pub(crate) fn text(root: &str, server: &Server, ran: &Ran, verbose: bool) -> Str
         version.name(),
         version.document()
     );
+    let mut shown = Vec::new();
     for (class, tried) in classes(ran) {
         if undeclared(&tried) {
             let _ = writeln!(
@@ -77,7 +78,7 @@ pub(crate) fn text(root: &str, server: &Server, ran: &Ran, verbose: bool) -> Str
             sentence(Counts::of(tried.iter().copied()))
         );
         for tried in tried {
-            one(&mut out, server, tried, verbose);
+            one(&mut out, server, tried, verbose, &mut shown);
         }
         out.push('\n');
     }
@@ -104,7 +105,15 @@ fn sentence(counts: Counts) -> String {
 }
 
 /// One case in the report for people.
-fn one(out: &mut String, server: &Server, tried: &Tried, verbose: bool) {
+///
+/// A fault that was shown before is only named: where no data can be made, it is that of many cases.
+fn one<'a>(
+    out: &mut String,
+    server: &Server,
+    tried: &'a Tried,
+    verbose: bool,
+    shown: &mut Vec<&'a Fault>,
+) {
     let name = tried.case.full_name();
     match &tried.result {
         Ok(()) => {
@@ -126,8 +135,13 @@ fn one(out: &mut String, server: &Server, tried: &Tried, verbose: bool) {
                 server.version.document(),
                 section(tried)
             );
-            let _ = writeln!(out, "        found: {}", fault.what);
-            exchange(out, fault);
+            if shown.contains(&fault.as_ref()) {
+                let _ = writeln!(out, "        found: {}, as above", fault.what);
+            } else {
+                let _ = writeln!(out, "        found: {}", fault.what);
+                exchange(out, fault);
+                shown.push(fault);
+            }
         }
     }
 }

@@ -61,7 +61,7 @@ pub(crate) async fn run(client: &Client, server: &Server, choice: &Choice, mark:
         .filter(|case| choice.takes(case))
         .collect();
     let writes = cases.iter().any(|case| case.level == Level::Write);
-    let scribe = Scribe::new(client, mark);
+    let scribe = Scribe::new(client, server.version, mark);
     let own = if writes {
         Station::make(&scribe).await
     } else {

@@ -63,7 +63,12 @@ impl Server {
     /// A fault when there is no answer at all; whatever the answer is, the cases judge it.
     pub(crate) async fn ask(client: &Client) -> Check<Self> {
         let root = client.get("").await?;
-        let document = serde_json::from_str(&root.text).unwrap_or(Value::Null);
+        let mut document = serde_json::from_str(&root.text).unwrap_or(Value::Null);
+        if root.status != 200 {
+            // That is a fault, but no reason to know nothing of the server.
+            let slash = client.get(&format!("{}/", client.root())).await?;
+            document = serde_json::from_str(&slash.text).unwrap_or(Value::Null);
+        }
         let names = |list: &Value, member: Option<&str>| -> Option<Vec<String>> {
             let list = list.as_array()?.iter();
             let text = |value: &Value| {

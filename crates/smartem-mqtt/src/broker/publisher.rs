@@ -81,6 +81,11 @@ impl Filters {
         hub.map(|hub| hub.filters()).unwrap_or_default()
     }
 
+    /// Whether there may be other filters than [`Filters::current`] gave last.
+    pub fn has_changed(&self) -> bool {
+        self.changed.has_changed().unwrap_or(false)
+    }
+
     /// Waits until there are other filters than [`Filters::current`] gave last; `false`: the broker has
     /// ended.
     pub async fn changed(&mut self) -> bool {

@@ -1,5 +1,6 @@
 //! Values of single properties.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use smartem_model::Period;
 
@@ -63,7 +64,9 @@ pub(super) fn read(
         Property::Definition | Property::EncodingType | Property::ObservationType => {
             some_text(value).map_err(here)
         }
-        Property::Time | Property::ResultTime => instant(value).map_err(here),
+        Property::Time | Property::ResultTime => instant(value)
+            .map(|at| canonical(TimeValue::Instant(at)))
+            .map_err(here),
         Property::PhenomenonTime => time(value).map(canonical).map_err(here),
         Property::ValidTime => time(value)
             .map(|it| canonical(TimeValue::Interval(period(it))))
@@ -90,11 +93,11 @@ pub(super) fn read(
             check_parameters(value)?;
             Ok(value.clone())
         }
-        Property::ResultQuality => {
-            check_quality(value)?;
-            Ok(value.clone())
-        }
-        Property::Metadata | Property::Result | Property::Id | Property::SelfLink => {
+        Property::ResultQuality
+        | Property::Metadata
+        | Property::Result
+        | Property::Id
+        | Property::SelfLink => {
             check_json(value)?;
             Ok(value.clone())
         }
@@ -129,13 +132,14 @@ pub(super) fn time(value: &Value) -> Result<TimeValue, String> {
     text.parse().map_err(|error| format!("{error}"))
 }
 
-fn instant(value: &Value) -> Result<Value, String> {
+/// A time that is no interval.
+pub(super) fn instant(value: &Value) -> Result<Timestamp, String> {
     match time(value)? {
         TimeValue::Interval(_) => Err(format!(
             "must be one moment, and {} is an interval",
             show(value)
         )),
-        instant @ TimeValue::Instant(_) => Ok(canonical(instant)),
+        TimeValue::Instant(at) => Ok(at),
     }
 }
 
@@ -220,12 +224,6 @@ fn elements(
 pub(super) fn check_parameters(value: &Value) -> Result<(), Problem> {
     let is_good = value.is_object() || value.is_array();
     check_structure(value, "an object or an array", is_good)
-}
-
-/// What is known of the quality of a result.
-pub(super) fn check_quality(value: &Value) -> Result<(), Problem> {
-    let is_good = value.is_string() || value.is_object() || value.is_array();
-    check_structure(value, "a text, an array or an object", is_good)
 }
 
 fn check_structure(value: &Value, expected: &str, is_good: bool) -> Result<(), Problem> {

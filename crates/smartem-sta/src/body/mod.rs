@@ -96,4 +96,6 @@ pub fn reference(
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

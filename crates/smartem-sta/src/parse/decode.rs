@@ -44,7 +44,8 @@ pub(super) fn encode_into(target: &mut String, text: &str) {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => target.push(byte.into()),
             // These have no meaning of their own there, and links stay readable.
-            b'-' | b'_' | b'.' | b'~' | b'$' | b'(' | b')' | b',' | b'/' | b':' | b'@' | b'*' => {
+            b'-' | b'_' | b'.' | b'~' | b'$' | b'(' | b')' | b',' | b'/' | b':' | b'@' | b'*'
+            | b'\'' => {
                 target.push(byte.into());
             }
             _ => {

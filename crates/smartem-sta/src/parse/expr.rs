@@ -318,6 +318,9 @@ impl<'s, 'a> ExprReader<'s, 'a> {
     fn named(&mut self) -> Result<Expr, Fault> {
         let start = self.scan.at();
         let name = self.scan.peek_name();
+        if self.scan.peek() == Some(b'"') {
+            return Err(self.scan.fault("texts are in single quotes, as in `'x'`"));
+        }
         if name.is_empty() {
             return Err(self.scan.fault(format!(
                 "expected a value, a property or a function here, {}",

@@ -1,12 +1,15 @@
 //! Transactions of the SensorThings entities.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use bytes::{BufMut as _, BytesMut};
 use deadpool_postgres::Transaction;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::pin_mut;
+use jiff::Timestamp;
+use smartem_sta::{Author, Operation, Outcome};
 use tokio_postgres::Row as PostgresRow;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
@@ -17,6 +20,7 @@ use super::{Kind, Postgres};
 use crate::sta::StaError;
 use crate::sta::error::Fault;
 use crate::sta::sql::{Cell, Dialect, Param, Row, Sql};
+use crate::sta::write;
 
 impl Postgres {
     /// Runs `work` in a transaction that reads: it sees one state of the store throughout.
@@ -41,6 +45,27 @@ impl Postgres {
         W: for<'s> Fn(&'s mut dyn Sql) -> BoxFuture<'s, Result<T, Fault>> + Sync,
     {
         self.sta_transaction(action, Kind::Write, work).await
+    }
+
+    /// Carries out the changes of a caller in a transaction.
+    pub(crate) async fn sta_write(
+        &self,
+        author: Author,
+        operations: Vec<Operation>,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>, StaError> {
+        let (author, operations) = (Arc::new(author), Arc::new(operations));
+        let writing = self.sta_writing("writing entities", move |sql| {
+            let (author, operations) = (Arc::clone(&author), Arc::clone(&operations));
+            async move {
+                let outcomes = write::apply(sql, &author, &operations, now).await?;
+                // Last: from here on others wait for the commit.
+                sql.execute(NOTE_CHANGE, &[]).await?;
+                Ok(outcomes)
+            }
+            .boxed()
+        });
+        writing.await
     }
 
     async fn sta_transaction<T, W>(
@@ -75,6 +100,8 @@ impl Postgres {
         done?
     }
 }
+
+const NOTE_CHANGE: &str = "UPDATE smartem.meta SET value = value + 1 WHERE key = 'change'";
 
 /// Parameters of one statement; the protocol counts them with 16 bits.
 const PARAMETERS: usize = 30_000;

@@ -72,6 +72,8 @@ pub(crate) struct Sqlite {
     /// Idle readers; one permit for each that may be in use.
     readers: Mutex<Vec<Connection>>,
     permits: Semaphore,
+    /// Changes of SensorThings entities that wait for the writer.
+    sta_waiting: sta::Waiting,
 }
 
 impl Sqlite {
@@ -125,6 +127,7 @@ impl Sqlite {
             writer: Arc::new(tokio::sync::Mutex::new(connection)),
             readers: Mutex::new(Vec::new()),
             permits: Semaphore::new(READERS),
+            sta_waiting: sta::Waiting::default(),
         })
     }
 
@@ -347,7 +350,7 @@ fn create_private(file: &Path) {
 }
 
 /// Adds to a running total.
-fn add_to_meta(transaction: &Transaction<'_>, key: &str, add: i64) -> rusqlite::Result<()> {
+fn add_to_meta(transaction: &Connection, key: &str, add: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("UPDATE meta SET value = value + ?2 WHERE key = ?1")?
         .execute((key, add))?;
@@ -367,6 +370,6 @@ fn this_change(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
 }
 
 /// Readers keep what they got as long as this number stays the same.
-fn note_change(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+fn note_change(transaction: &Connection) -> rusqlite::Result<()> {
     add_to_meta(transaction, "change", 1)
 }

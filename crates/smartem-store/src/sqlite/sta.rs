@@ -1,18 +1,23 @@
 //! Transactions of the SensorThings entities.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row as SqliteRow, ToSql};
+use smartem_sta::{Author, Operation, Outcome};
+use tokio::sync::oneshot;
 
 use super::fault::Fault as SqliteFault;
 use super::{Sqlite, blocking, connect_reader};
+use crate::StoreError;
 use crate::sta::StaError;
 use crate::sta::error::Fault;
 use crate::sta::keep::{self, Tell};
 use crate::sta::sql::{Cell, Dialect, Param, Row, Sql};
+use crate::sta::write;
 
 impl From<Fault> for SqliteFault {
     fn from(fault: Fault) -> Self {
@@ -121,6 +126,154 @@ impl Sqlite {
         };
         Ok(Err(StaError::Store(fault.during(action, &self.file))))
     }
+}
+
+/// Changes that wait for the writer, so that those of many callers share one commit.
+#[derive(Default)]
+pub(super) struct Waiting(Mutex<Vec<Job>>);
+
+/// The changes of one caller.
+struct Job {
+    author: Author,
+    operations: Vec<Operation>,
+    now: Timestamp,
+    answer: Answer,
+}
+
+type Done = Result<Vec<Outcome>, StaError>;
+type Answer = oneshot::Sender<Done>;
+
+impl Waiting {
+    fn add(&self, job: Job) {
+        self.locked().push(job);
+    }
+
+    /// All that wait, in the order in which they came; those whose caller is gone are left out.
+    fn take(&self) -> Vec<Job> {
+        let mut jobs = std::mem::take(&mut *self.locked());
+        jobs.retain(|job| !job.answer.is_closed());
+        jobs
+    }
+
+    /// A plain lock: it is held only to add or take.
+    fn locked(&self) -> MutexGuard<'_, Vec<Job>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sqlite {
+    /// Carries out the changes of a caller. Whoever gets the writer takes all that wait: each in a savepoint of
+    /// its own, so that a refusal is that of one, and one commit for all. They are answered after it.
+    pub(crate) async fn sta_write(
+        self: &Arc<Self>,
+        author: Author,
+        operations: Vec<Operation>,
+        now: Timestamp,
+    ) -> Done {
+        let (answer, mut answered) = oneshot::channel();
+        self.sta_waiting.add(Job {
+            author,
+            operations,
+            now,
+            answer,
+        });
+        let writer = Arc::clone(&self.writer).lock_owned();
+        let mut connection = tokio::select! {
+            biased;
+            done = &mut answered => return done.unwrap_or_else(|_| Err(interrupted())),
+            connection = writer => connection,
+        };
+        let this = Arc::clone(self);
+        blocking(WRITING, move || {
+            let jobs = this.sta_waiting.take();
+            if !jobs.is_empty() {
+                this.write_all(&mut connection, jobs);
+            }
+            Ok(())
+        })
+        .await?;
+        answered.await.unwrap_or_else(|_| Err(interrupted()))
+    }
+
+    fn write_all(&self, connection: &mut Connection, jobs: Vec<Job>) {
+        let mut done = Vec::with_capacity(jobs.len());
+        let mut answers = Vec::with_capacity(jobs.len());
+        let committed = (|| {
+            let begun = Begun::new(connection, "BEGIN IMMEDIATE")?;
+            for job in jobs {
+                let Job {
+                    author,
+                    operations,
+                    now,
+                    answer,
+                } = job;
+                answers.push(answer);
+                let begun = &mut *begun.connection;
+                done.push(in_savepoint(begun, &author, &operations, now)?);
+            }
+            if done.iter().any(Result::is_ok) {
+                super::note_change(begun.connection)?;
+            }
+            begun.commit()
+        })();
+        match committed {
+            Ok(()) => {
+                for (answer, done) in answers.into_iter().zip(done) {
+                    let done = self.told(WRITING, done);
+                    // Who is gone needs no answer.
+                    let _ = answer.send(done.unwrap_or_else(|error| Err(error.into())));
+                }
+            }
+            Err(error) => {
+                for answer in answers {
+                    let fault = SqliteFault::from(again(&error));
+                    let _ = answer.send(Err(fault.during(WRITING, &self.file).into()));
+                }
+            }
+        }
+    }
+}
+
+const WRITING: &str = "writing entities";
+
+fn interrupted() -> StaError {
+    StoreError::Interrupted { action: WRITING }.into()
+}
+
+/// The same error for another caller.
+fn again(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, told) => {
+            rusqlite::Error::SqliteFailure(*code, told.clone())
+        }
+        other => rusqlite::Error::ToSqlConversionFailure(other.to_string().into()),
+    }
+}
+
+/// Carries out the changes of one caller so that those of others stay when they are refused.
+///
+/// # Errors
+/// When the transaction is gone, and with it what others did.
+fn in_savepoint(
+    connection: &mut Connection,
+    author: &Author,
+    operations: &[Operation],
+    now: Timestamp,
+) -> rusqlite::Result<Result<Vec<Outcome>, Fault>> {
+    connection.prepare_cached("SAVEPOINT caller")?.execute([])?;
+    let done = {
+        let mut sql = Embedded {
+            connection: &mut *connection,
+        };
+        futures::executor::block_on(write::apply(&mut sql, author, operations, now))
+    };
+    match done {
+        Err(Fault::Sqlite(error)) if connection.is_autocommit() => return Err(error),
+        Err(_) => connection.execute_batch("ROLLBACK TO caller")?,
+        Ok(_) => {}
+    }
+    connection.prepare_cached("RELEASE caller")?.execute([])?;
+    Ok(done)
 }
 
 /// Whether entities of stations are to be brought in line.

@@ -6,6 +6,7 @@ pub(crate) mod error;
 pub(crate) mod keep;
 mod read;
 pub(crate) mod sql;
+pub(crate) mod write;
 
 pub use changes::{ChangeKind, StaChange};
 pub use error::StaError;

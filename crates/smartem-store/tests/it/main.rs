@@ -27,6 +27,8 @@ mod sta_alike;
 mod sta_data;
 mod sta_keep;
 mod sta_read;
+mod sta_support;
+mod sta_write;
 mod standing;
 mod support;
 mod tokens;
@@ -191,6 +193,24 @@ suite! {
                 an_observation_tells_how_it_came_about,
                 observations_are_averaged_over_spans_of_time,
                 groups_are_summed_up,
+            }
+            sta_write {
+                what_comes_with_an_entity_is_made_with_it,
+                what_makes_no_sense_is_refused_and_leaves_nothing,
+                all_of_a_list_happens_or_nothing,
+                a_thing_that_moves_has_a_history,
+                observations_are_of_the_feature_of_the_newest_location,
+                counts_and_extents_are_exact_after_every_change,
+                a_patch_merges_and_a_put_replaces,
+                results_are_kept_as_they_are,
+                what_cannot_be_without_an_entity_goes_with_it,
+                ids_are_never_given_again,
+                what_the_pipeline_keeps_is_not_changed,
+                who_is_of_a_project_changes_only_what_is_of_it,
+                the_same_again_is_found_by_its_name,
+                entities_are_linked_and_unlinked,
+                changes_are_told_once_in_their_order,
+                one_refused_row_does_not_hold_up_the_others,
             }
         }
     }

@@ -20,6 +20,7 @@ const DELETE: &str = "10.4";
 
 pub(crate) const CASES: &[Row] = &[
     Row::write_each("create", CREATE, "A POST to a set makes an entity: 201, its address in `Location`, and every value as sent.", each!(create)),
+    Row::write("address-of-the-new-entity", CREATE, "The header `Location` of a creation is the self-link of the new entity.", check!(address)),
     Row::write_each("create-without-a-mandatory-property", CREATE, "A POST without a mandatory property is refused.", each!(create_without)),
     Row::write("create-behind-a-navigation", CREATE, "A POST behind a navigation makes an entity that is related to the one in the path.", check!(create_behind)),
     Row::write("create-behind-no-entity", CREATE, "A POST behind an entity that does not exist is refused.", check!(create_behind_none)),
@@ -51,6 +52,7 @@ pub(crate) const CASES: &[Row] = &[
     Row::write_each("patch", UPDATE, "A PATCH changes what it names and leaves the rest.", each!(patch)),
     Row::write("patch-of-several", UPDATE, "A PATCH may change several properties at once.", check!(patch_several)),
     Row::write("patch-links-to-one", UPDATE, "A PATCH with a reference relates an entity to another one.", check!(patch_link)),
+    Row::write("patch-links-to-many", UPDATE, "A PATCH with references in a list relates an entity to each of them.", check!(patch_links)),
     Row::write("patch-with-new-entities", UPDATE, "A PATCH with related entities in place of references is answered with 400.", check!(patch_inline)),
     Row::write("patch-ignores-the-identifier", UPDATE, "An identifier in the body of a PATCH changes nothing.", check!(patch_id)),
     Row::write("patch-of-nothing", UPDATE, "A PATCH of an entity that does not exist is answered with 404.", check!(patch_none)),
@@ -102,7 +104,7 @@ fn body(bench: &Bench<'_>, set: &str, label: &str) -> Check<Value> {
         "FeaturesOfInterest" => json!({
             "name": scribe.name(label),
             "description": "made by itself",
-            "encodingType": "application/vnd.geo+json",
+            "encodingType": scribe.geojson(),
             "feature": bench.spot(),
         }),
         "Datastreams" => {
@@ -173,6 +175,19 @@ async fn create(bench: &Bench<'_>, kind: &'static Kind) -> Check {
     dropped(bench, &own).await
 }
 
+async fn address(bench: &Bench<'_>) -> Check {
+    let body = body(bench, "Things", "addressed")?;
+    let answer = bench.client.json(Method::POST, "Things", &body).await?;
+    let answer = answer.expect(&[201])?;
+    let location = answer.location.clone().unwrap_or_default();
+    let got = bench.read(&location).await?;
+    bench.scribe.adopt(&bench.scribe.own("Things", &got)?.path);
+    let link = member(&got, "@iot.selfLink")?;
+    answer.ensure(link == &json!(location), || {
+        format!("`Location` is {location}, but the self-link {link}")
+    })
+}
+
 async fn create_without(bench: &Bench<'_>, kind: &'static Kind) -> Check {
     let whole = body(bench, kind.set, "incomplete")?;
     for (name, _) in kind.properties {
@@ -234,7 +249,7 @@ async fn create_from_no_json(bench: &Bench<'_>) -> Check {
             .client
             .send(Method::POST, "Things", body)
             .await?
-            .expect(&[400])?;
+            .expect(&[400, 422])?;
     }
     Ok(())
 }
@@ -310,8 +325,7 @@ async fn link_many(bench: &Bench<'_>) -> Check {
         .scribe
         .post("Locations", &body(bench, "Locations", "many one")?)
         .await?;
-    let mut second = body(bench, "Locations", "many two")?;
-    second["encodingType"] = json!("application/geo+json");
+    let second = body(bench, "Locations", "many two")?;
     let second = bench.scribe.post("Locations", &second).await?;
     let mut thing = body(bench, "Things", "many")?;
     thing["Locations"] = json!([first.reference(), second.reference()]);
@@ -715,6 +729,25 @@ async fn patch_link(bench: &Bench<'_>) -> Check {
     })
 }
 
+async fn patch_links(bench: &Bench<'_>) -> Check {
+    let station = bench.small_station("relinked many").await?;
+    let mut streams = Vec::new();
+    for label in ["of another one", "of another two"] {
+        let stream = body(bench, "Datastreams", label)?;
+        streams.push(bench.scribe.post("Datastreams", &stream).await?);
+    }
+    let references: Vec<_> = streams.iter().map(Own::reference).collect();
+    let change = json!({ "Datastreams": references });
+    let path = &station.thing.path;
+    let answer = bench.client.json(Method::PATCH, path, &change).await?;
+    answer.expect(&[200, 204])?;
+    for stream in &streams {
+        let thing = bench.read(&format!("{}/Thing", stream.path)).await?;
+        same("Thing", &station.thing.id(), member(&thing, "@iot.id")?)?;
+    }
+    Ok(())
+}
+
 async fn patch_inline(bench: &Bench<'_>) -> Check {
     let station = bench.small_station("inline").await?;
     let scribe = &bench.scribe;
@@ -780,7 +813,7 @@ async fn patch_no_json(bench: &Bench<'_>) -> Check {
             .client
             .send(Method::PATCH, path, body)
             .await?
-            .expect(&[400])?;
+            .expect(&[400, 422])?;
     }
     Ok(())
 }

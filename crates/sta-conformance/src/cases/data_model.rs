@@ -427,7 +427,7 @@ async fn geometries(bench: &Bench<'_>) -> Check {
             [[[7, 51], [8, 51], [8, 52], [7, 51]]],
         ] }),
     ];
-    round_trip(bench, "geometry", "application/vnd.geo+json", &geometries).await
+    round_trip(bench, "geometry", bench.scribe.geojson(), &geometries).await
 }
 
 async fn feature_as_location(bench: &Bench<'_>) -> Check {
@@ -436,7 +436,7 @@ async fn feature_as_location(bench: &Bench<'_>) -> Check {
         "properties": { "floor": 3 },
         "geometry": { "type": "Point", "coordinates": [5.5, 51.5] },
     });
-    round_trip(bench, "feature", "application/vnd.geo+json", &[feature]).await
+    round_trip(bench, "feature", bench.scribe.geojson(), &[feature]).await
 }
 
 async fn geojson(bench: &Bench<'_>) -> Check {

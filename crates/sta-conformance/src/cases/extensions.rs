@@ -1,9 +1,13 @@
 //! What servers commonly offer beyond the standard. A case whose expression is answered with 400 or 501 is skipped: the
 //! server does not offer it; one that does must be right.
 
-use crate::bench::Bench;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::bench::{Bench, own_of};
 use crate::cases::probes::Over::{Numbers, Spans, Things, Words};
 use crate::cases::{Probe, Row, check};
+use crate::client::{Answer, member, same};
 use crate::outcome::{Check, skip};
 
 const BEYOND: &str = "beyond the standard";
@@ -15,6 +19,13 @@ pub(crate) const CASES: &[Row] = &[
         "`$select=properties/level` leaves that member of `properties`.",
         check!(deep_select),
     ),
+    Row::write(
+        "encoding-type-of-1-0",
+        BEYOND,
+        "Locations may be encoded as `application/vnd.geo+json`, the name that 1.0 has for GeoJSON.",
+        check!(old_geojson),
+    )
+    .since_1_1(),
     Row::write(
         "csv",
         BEYOND,
@@ -168,18 +179,24 @@ pub(crate) const PROBES: &[Probe] = &[
     .optional(),
 ];
 
+/// A skip where a server does not know what it was asked for.
+fn offered(answer: &Answer) -> Check {
+    if matches!(answer.status, 400 | 404 | 406 | 422 | 501) {
+        return Err(skip(format!(
+            "not offered: answered with {}",
+            answer.status
+        )));
+    }
+    Ok(())
+}
+
 async fn deep_select(bench: &Bench<'_>) -> Check {
     let alpha = &bench.own.thing("alpha")?.path;
     let answer = bench
         .client
         .query(alpha, &[("$select", "name,properties/level")])
         .await?;
-    if matches!(answer.status, 400 | 501) {
-        return Err(skip(format!(
-            "not offered: answered with {}",
-            answer.status
-        )));
-    }
+    offered(&answer)?;
     let got = answer.ok()?;
     let entity = got.value()?;
     let level = entity.pointer("/properties/level").is_some();
@@ -187,6 +204,22 @@ async fn deep_select(bench: &Bench<'_>) -> Check {
     got.ensure(level && !nested, || {
         "only `level` was expected within `properties`".to_owned()
     })
+}
+
+async fn old_geojson(bench: &Bench<'_>) -> Check {
+    let mut body = crate::own::location(&bench.scribe, "old name", &bench.spot());
+    body["encodingType"] = json!("application/vnd.geo+json");
+    let answer = bench.client.json(Method::POST, "Locations", &body).await?;
+    offered(&answer)?;
+    let own = own_of("Locations", &answer.clone().expect(&[201])?);
+    let own = own.ok_or_else(|| answer.fault("a header `Location` was expected"))?;
+    bench.scribe.adopt(&own.path);
+    let got = bench.read(&own.path).await?;
+    same(
+        "encodingType",
+        &body["encodingType"],
+        member(&got, "encodingType")?,
+    )
 }
 
 async fn csv(bench: &Bench<'_>) -> Check {
@@ -197,12 +230,7 @@ async fn csv(bench: &Bench<'_>) -> Check {
         ("$resultFormat", "CSV"),
     ];
     let answer = bench.client.query(&path, &options).await?;
-    if matches!(answer.status, 400 | 404 | 501) {
-        return Err(skip(format!(
-            "not offered: answered with {}",
-            answer.status
-        )));
-    }
+    offered(&answer)?;
     let answer = answer.ok()?;
     answer.ensure(answer.content_type.contains("csv"), || {
         format!("the content type is `{}`", answer.content_type)
@@ -220,12 +248,7 @@ async fn geojson(bench: &Bench<'_>) -> Check {
         .client
         .query(&path, &[("$resultFormat", "GeoJSON")])
         .await?;
-    if matches!(answer.status, 400 | 404 | 501) {
-        return Err(skip(format!(
-            "not offered: answered with {}",
-            answer.status
-        )));
-    }
+    offered(&answer)?;
     let answer = answer.ok()?;
     let collection = answer.member("type")? == "FeatureCollection";
     let features = answer.member("features")?.as_array().map(Vec::len);

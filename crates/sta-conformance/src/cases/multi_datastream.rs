@@ -7,8 +7,9 @@ use crate::bench::Bench;
 use crate::cases::{Row, check};
 use crate::client::{member, same};
 use crate::model::MULTI_DATASTREAMS;
-use crate::outcome::{Check, ensure, fault};
+use crate::outcome::{Check, ensure, fault, skip};
 use crate::own::{Own, observed_property, sensor};
+use crate::server::Declared;
 
 const ENTITY: &str = "12.1";
 const RULES: &str = "12.2";
@@ -118,6 +119,12 @@ pub(crate) const CASES: &[Row] = &[
         ENTITY,
         "A value that is missing in a result is null and comes back so.",
         check!(null_value),
+    ),
+    Row::write(
+        "rows",
+        "13.2",
+        "Where data arrays are taken, rows may hold Observations of a MultiDatastream.",
+        check!(rows),
     ),
     Row::write(
         "patch",
@@ -436,6 +443,38 @@ async fn null_value(bench: &Bench<'_>) -> Check {
     let own = observed(bench, &stream, &json!([null, 3.5])).await?;
     let got = bench.read(&own.path).await?;
     same("result", &json!([null, 3.5]), member(&got, "result")?)
+}
+
+async fn rows(bench: &Bench<'_>) -> Check {
+    if bench.server.declares_class("data-array") == Declared::No {
+        return Err(skip("the server does not declare data arrays"));
+    }
+    let stream = made(bench, "wind rows").await?;
+    let body = json!([{
+        "MultiDatastream": stream.reference(),
+        "components": ["phenomenonTime", "result", "FeatureOfInterest/id"],
+        "dataArray@iot.count": 1,
+        "dataArray": [["2021-03-04T05:06:07Z", [225, 3.5], bench.own.feature()?.id()]],
+    }]);
+    let answer = bench
+        .client
+        .json(Method::POST, "CreateObservations", &body)
+        .await?;
+    if matches!(answer.status, 404 | 405 | 501) {
+        return Err(skip(format!(
+            "not offered: answered with {}",
+            answer.status
+        )));
+    }
+    answer.expect(&[201])?;
+    let list = bench
+        .list(&format!("{}/Observations", stream.path), &[])
+        .await?;
+    let result = list.first().and_then(|o| o.get("result")).cloned();
+    ensure(list.len() == 1 && result.is_some(), || {
+        format!("one Observation was expected, not {}", list.len())
+    })?;
+    same("result", &json!([225, 3.5]), &result.unwrap_or_default())
 }
 
 async fn patch(bench: &Bench<'_>) -> Check {

@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 use crate::cases::{Case, Class, Level, Run};
 use crate::outcome::{Check, skip};
-use crate::own::{Own, key_of};
+use crate::own::{Own, key_of, unmade};
 use crate::server::Version;
 
 /// What a filter is tried on.
@@ -97,7 +97,7 @@ pub(crate) async fn attempt(bench: &Bench<'_>, probe: &Probe) -> Check {
         None => expression,
     };
     let answer = bench.client.query(&path, &[("$filter", &filter)]).await?;
-    if probe.optional && matches!(answer.status, 400 | 404 | 501) {
+    if probe.optional && matches!(answer.status, 400 | 404 | 422 | 501) {
         return Err(skip(format!(
             "not offered: answered with {}",
             answer.status
@@ -131,11 +131,11 @@ fn scope<'a>(bench: &'a Bench<'_>, over: Over) -> Check<(String, &'a [Own], Opti
             list.as_slice(),
             None,
         )),
-        Err(why) => Err(why.clone()),
+        Err(why) => Err(unmade(why)),
     };
     let set = |set: &str, list: &'a Check<Vec<Own>>| match list {
         Ok(list) => Ok((set.to_owned(), list.as_slice(), Some(names(bench, list)))),
-        Err(why) => Err(why.clone()),
+        Err(why) => Err(unmade(why)),
     };
     match over {
         Over::Numbers => observations("numbers", &own.numbers),

@@ -7,6 +7,7 @@ use crate::cases::{Row, check, each};
 use crate::client::{Answer, member};
 use crate::model::Kind;
 use crate::outcome::{Check, ensure, fault, skip};
+use crate::own::unmade;
 
 const SELECT: &str = "9.3.2.2";
 const EXPAND: &str = "9.3.2.1";
@@ -15,6 +16,9 @@ const TOP: &str = "9.3.3.2";
 const SKIP: &str = "9.3.3.3";
 const COUNT: &str = "9.3.3.4";
 const PAGES: &str = "9.3.3.6";
+
+/// What a wrong value of an option is answered with.
+const WRONG: &[u16] = &[400, 422];
 
 pub(crate) const CASES: &[Row] = &[
     Row::read_each(
@@ -76,6 +80,18 @@ pub(crate) const CASES: &[Row] = &[
         EXPAND,
         "`$expand=A($expand=B)` expands B within A.",
         check!(expand_within),
+    ),
+    Row::write(
+        "expand-three-levels",
+        EXPAND,
+        "Expansions are nested over three levels.",
+        check!(expand_three),
+    ),
+    Row::write(
+        "expand-beside-select",
+        EXPAND,
+        "What is expanded is shown beside what is selected.",
+        check!(expand_beside_select),
     ),
     Row::write(
         "expand-with-select",
@@ -525,6 +541,32 @@ async fn expand_within(bench: &Bench<'_>) -> Check {
     })
 }
 
+async fn expand_three(bench: &Bench<'_>) -> Check {
+    numbers(bench)?;
+    let alpha = &bench.own.thing("alpha")?.path;
+    let options =
+        "Datastreams($orderby=name;$expand=Observations($top=1;$expand=FeatureOfInterest))";
+    let answer = expanded(bench, alpha, options).await?;
+    let path = "/Datastreams/0/Observations/0/FeatureOfInterest/name";
+    let name = answer.value()?.pointer(path).cloned();
+    let expected = bench.scribe.name("spot");
+    answer.ensure(name == Some(json!(expected)), || {
+        format!("the feature was expected at the third level, not {name:?}")
+    })
+}
+
+async fn expand_beside_select(bench: &Bench<'_>) -> Check {
+    let alpha = &bench.own.thing("alpha")?.path;
+    let options = [("$select", "name"), ("$expand", "Locations($select=name)")];
+    let answer = bench.client.query(alpha, &options).await?.ok()?;
+    let got = answer.value()?;
+    let selected = got.get("name").is_some() && got.get("description").is_none();
+    let place = got.pointer("/Locations/0/name").is_some();
+    answer.ensure(selected && place, || {
+        "the name and the expanded Locations were expected, and no description".to_owned()
+    })
+}
+
 async fn expand_select(bench: &Bench<'_>) -> Check {
     let kind = super::data_model::kind("Datastreams")?;
     let alpha = &bench.own.thing("alpha")?.path;
@@ -624,7 +666,7 @@ async fn expand_nothing(bench: &Bench<'_>) -> Check {
 
 async fn expand_unknown(bench: &Bench<'_>) -> Check {
     for expand in ["NoSuchRelation", "Sensor", "Datastreams/NoSuchRelation"] {
-        bench.wrong("Things", ("$expand", expand), &[400]).await?;
+        bench.wrong("Things", ("$expand", expand), WRONG).await?;
     }
     Ok(())
 }
@@ -665,7 +707,7 @@ async fn order_numbers(bench: &Bench<'_>) -> Check {
 async fn order_several(bench: &Bench<'_>) -> Check {
     let stream = bench.own.datastream("spans")?;
     let path = format!("{}/Observations", stream.path);
-    let spans = bench.own.spans.as_ref().map_err(Clone::clone)?;
+    let spans = bench.own.spans.as_ref().map_err(unmade)?;
     // All have the same result and resultTime, so the third criterion decides.
     for (order, expected) in [
         ("result,resultTime desc,id asc", [0, 1, 2, 3]),
@@ -775,7 +817,7 @@ async fn top_zero(bench: &Bench<'_>) -> Check {
 
 async fn top_broken(bench: &Bench<'_>) -> Check {
     for top in ["-1", "many", "1.5"] {
-        bench.wrong("Things", ("$top", top), &[400]).await?;
+        bench.wrong("Things", ("$top", top), WRONG).await?;
     }
     Ok(())
 }
@@ -797,7 +839,7 @@ async fn skip_beyond(bench: &Bench<'_>) -> Check {
 
 async fn skip_broken(bench: &Bench<'_>) -> Check {
     for skip in ["-1", "many", "1.5"] {
-        bench.wrong("Things", ("$skip", skip), &[400]).await?;
+        bench.wrong("Things", ("$skip", skip), WRONG).await?;
     }
     Ok(())
 }
@@ -851,7 +893,7 @@ async fn count_filter(bench: &Bench<'_>) -> Check {
 }
 
 async fn count_broken(bench: &Bench<'_>) -> Check {
-    bench.wrong("Things", ("$count", "maybe"), &[400]).await
+    bench.wrong("Things", ("$count", "maybe"), WRONG).await
 }
 
 /// The next link of a page.
@@ -952,7 +994,7 @@ async fn next_link_downwards(bench: &Bench<'_>) -> Check {
 }
 
 async fn next_link_ties(bench: &Bench<'_>) -> Check {
-    let spans = bench.own.spans.as_ref().map_err(Clone::clone)?;
+    let spans = bench.own.spans.as_ref().map_err(unmade)?;
     let path = format!("{}/Observations", bench.own.datastream("spans")?.path);
     for order in ["result", "result desc", "resultTime", "resultTime desc"] {
         let (all, _) = pages(bench, &path, &[("$top", "1"), ("$orderby", order)]).await?;

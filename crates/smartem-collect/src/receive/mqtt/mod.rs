@@ -3,6 +3,9 @@
 //! What a message is, its topic says ([`Topics`]). [`MqttReceiver`] gathers messages, writes their
 //! points together, and only then answers their senders. What cannot be understood goes to quarantine
 //! with its topic as its place, and its sender is told that it has arrived.
+//!
+//! Messages of SensorThings go to a service of its own ([`sta`]). [`Doorkeeper`] says who may do what, and
+//! [`websocket`] lets clients in over HTTP.
 
 mod doorkeeper;
 mod payload;

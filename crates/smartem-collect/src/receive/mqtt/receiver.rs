@@ -15,12 +15,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::payload::{lines, number, push};
+use super::sta::{StaInbox, StaMessage, StaRefused, StaTopic};
 use super::stations::{Known, Stations};
-use super::{Clock, DATABASE, MqttConfig, PushedSample, Target};
+use super::{Clock, DATABASE, Doorkeeper, MqttConfig, PushedSample, Target};
 use crate::receive::aside::Aside;
 
 const NOT_OURS: &str = "the topic is none of <prefix>/<station>/<indicator>, \
                         <prefix>/influx/<database> and <prefix>/push";
+const NO_SET: &str = "the topic is no set of entities, such as v1.1/Observations, in which SensorThings \
+                      could create one";
 /// So many pieces of the channel are taken at a time.
 const PIECES: usize = 256;
 /// So far at most the times of numbers run ahead of the clock, in nanoseconds.
@@ -35,9 +38,17 @@ pub struct MqttReceiver {
     stations: Stations,
     aside: Aside,
     clock: Clock,
+    sta: Option<Sta>,
     counters: Arc<Counters>,
     /// The time of the newest plain number: two numbers of one instant are two points.
     last: i64,
+}
+
+/// Where messages of SensorThings go.
+struct Sta {
+    inbox: Arc<dyn StaInbox>,
+    /// Who knows their senders; `None` where another broker does.
+    doorkeeper: Option<Arc<Doorkeeper>>,
 }
 
 /// What a receiver has done since it started.
@@ -49,6 +60,10 @@ pub struct MqttCounts {
     pub refused: u64,
     /// Messages left out because another broker had kept them: nobody knows their time.
     pub kept: u64,
+    /// Messages of which entities of SensorThings were created.
+    pub sta_created: u64,
+    /// Messages that were to create entities of SensorThings, and did not.
+    pub sta_refused: u64,
 }
 
 #[derive(Default)]
@@ -56,6 +71,14 @@ struct Counters {
     points: AtomicU64,
     refused: AtomicU64,
     kept: AtomicU64,
+    sta_created: AtomicU64,
+    sta_refused: AtomicU64,
+}
+
+/// What is wrong with a message, for the quarantine and for its sender.
+struct Fault {
+    detail: String,
+    why: Refused,
 }
 
 /// Messages on their way into the store.
@@ -66,7 +89,12 @@ struct Round {
     lines: Vec<(usize, Box<str>)>,
     messages: Vec<Incoming>,
     /// Those that could not be used, with what is wrong.
-    faults: BTreeMap<usize, String>,
+    faults: BTreeMap<usize, Fault>,
+    /// What is to become entities of SensorThings, and which messages those are.
+    entities: Vec<StaMessage>,
+    of_entities: Vec<usize>,
+    /// How many of the faults are of those.
+    refused_entities: usize,
     quarantined: Vec<Quarantined>,
     /// Made anew for each number, in the same memory.
     key: Vec<u8>,
@@ -85,9 +113,23 @@ impl MqttReceiver {
             aside: Aside::new(store.clone(), DATABASE),
             stations: Stations::new(store),
             clock,
+            sta: None,
             counters: Arc::default(),
             last: i64::MIN,
         }
+    }
+
+    /// Hands messages of SensorThings to a service. The doorkeeper of the broker knows the projects of
+    /// their senders; without one, what another broker lets through may do what the project of the
+    /// settings may.
+    #[must_use]
+    pub fn with_sta(
+        mut self,
+        inbox: Arc<dyn StaInbox>,
+        doorkeeper: Option<Arc<Doorkeeper>>,
+    ) -> Self {
+        self.sta = Some(Sta { inbox, doorkeeper });
+        self
     }
 
     /// Tells what the receiver has done, also while it runs.
@@ -97,6 +139,8 @@ impl MqttReceiver {
             points: counters.points.load(Ordering::Relaxed),
             refused: counters.refused.load(Ordering::Relaxed),
             kept: counters.kept.load(Ordering::Relaxed),
+            sta_created: counters.sta_created.load(Ordering::Relaxed),
+            sta_refused: counters.sta_refused.load(Ordering::Relaxed),
         }
     }
 
@@ -146,19 +190,78 @@ impl MqttReceiver {
             ..Round::default()
         };
         for index in 0..round.messages.len() {
-            self.read(&mut round, index, now, give_up).await?;
+            if !self.read_entity(&mut round, index) {
+                self.read(&mut round, index, now, give_up).await?;
+            }
         }
         self.write(&mut round, give_up).await?;
+        self.create(&mut round, give_up).await?;
         self.set_aside(&mut round, now, give_up).await?;
         for (index, message) in round.messages.into_iter().enumerate() {
             let Some(receipt) = message.receipt else {
                 continue;
             };
-            if round.faults.contains_key(&index) {
-                receipt.refuse(Refused::Payload);
-            } else {
-                receipt.confirm();
+            match round.faults.get(&index) {
+                Some(fault) => receipt.refuse(fault.why),
+                None => receipt.confirm(),
             }
+        }
+        Ok(())
+    }
+
+    /// Notes a message of SensorThings for its service; `false`: it is none, or there is no service.
+    fn read_entity(&self, round: &mut Round, index: usize) -> bool {
+        let message = &round.messages[index];
+        let Some(sta) = &self.sta else {
+            return false;
+        };
+        let Some(topic) = self.config.topics.sta(&message.topic) else {
+            return false;
+        };
+        if message.kept {
+            // It would be created again at each connection.
+            self.counters.kept.fetch_add(1, Ordering::Relaxed);
+        } else if topic.creates() {
+            match sta.message(message, topic, self.config.project.as_deref()) {
+                None => round.fault(index, "it is not known who sent this".to_owned()),
+                Some(entity) => {
+                    round.entities.push(entity);
+                    round.of_entities.push(index);
+                }
+            }
+        } else {
+            round.fault(index, NO_SET.to_owned());
+        }
+        true
+    }
+
+    /// Creates the entities of the messages, whenever that is possible.
+    async fn create(&self, round: &mut Round, give_up: &CancellationToken) -> Result<(), GivenUp> {
+        let Some(sta) = self.sta.as_ref().filter(|_| !round.entities.is_empty()) else {
+            return Ok(());
+        };
+        let mut retry = Retry::new("entities of MQTT messages cannot be created", give_up);
+        let answers = loop {
+            match sta.inbox.create(&round.entities).await {
+                Ok(answers) => break answers,
+                Err(problem) => retry.after(&problem.problem).await?,
+            }
+        };
+        let mut answers = answers.into_iter();
+        for index in std::mem::take(&mut round.of_entities) {
+            let counter = match answers.next().unwrap_or_else(|| Err(no_answer())) {
+                Ok(()) => &self.counters.sta_created,
+                Err(StaRefused { why, reason }) => {
+                    let fault = Fault {
+                        detail: reason,
+                        why,
+                    };
+                    round.faults.insert(index, fault);
+                    round.refused_entities += 1;
+                    &self.counters.sta_refused
+                }
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -295,16 +398,17 @@ impl MqttReceiver {
                 station: None,
                 place: message.topic.to_string(),
                 reason: QuarantineReason::MalformedRecord,
-                detail: fault.clone(),
+                detail: fault.detail.clone(),
                 body: message.payload.to_vec(),
             });
         }
         if round.quarantined.is_empty() {
             return Ok(());
         }
+        let of_points = round.faults.len().saturating_sub(round.refused_entities);
         self.counters
             .refused
-            .fetch_add(round.faults.len() as u64, Ordering::Relaxed);
+            .fetch_add(of_points as u64, Ordering::Relaxed);
         let quarantined = std::mem::take(&mut round.quarantined);
         let mut retry = Retry::new("MQTT messages cannot be set aside", give_up);
         while let Err(problem) = self.aside.put(quarantined.clone(), now).await {
@@ -314,10 +418,41 @@ impl MqttReceiver {
     }
 }
 
+impl Sta {
+    /// A message with its sender; `None`: it is not known who sent it.
+    fn message(
+        &self,
+        message: &Incoming,
+        topic: StaTopic<'_>,
+        project_of_others: Option<&str>,
+    ) -> Option<StaMessage> {
+        let project = match &self.doorkeeper {
+            None => project_of_others.map(Into::into),
+            Some(doorkeeper) => doorkeeper.principal(message.user.as_deref()?)?.project,
+        };
+        Some(StaMessage {
+            user: message.user.clone(),
+            project,
+            version: topic.version,
+            path: topic.path.into(),
+            payload: message.payload.clone(),
+        })
+    }
+}
+
+/// A service that does not answer for a message has a fault; nobody must believe that it took it.
+fn no_answer() -> StaRefused {
+    StaRefused {
+        why: Refused::Payload,
+        reason: "the service gave no answer for this message".to_owned(),
+    }
+}
+
 impl Round {
     /// The first fault of a message holds.
-    fn fault(&mut self, index: usize, fault: String) {
-        self.faults.entry(index).or_insert(fault);
+    fn fault(&mut self, index: usize, detail: String) {
+        let why = Refused::Payload;
+        self.faults.entry(index).or_insert(Fault { detail, why });
     }
 
     fn set_aside(&mut self, place: &str, detail: String, body: Vec<u8>) {

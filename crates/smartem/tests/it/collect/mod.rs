@@ -3,6 +3,7 @@
 mod clients;
 mod disk;
 mod kill;
+mod mqtt;
 mod whole;
 
 use serde_json::Value;

@@ -1,8 +1,27 @@
-//! SensorThings over MQTT (OGC 18-088, sections 14 and 15): which topics are of it.
+//! SensorThings over MQTT (OGC 18-088, sections 14 and 15), as far as it can be without SensorThings.
 //!
-//! What stands in paths and payloads, the service knows. Here are only the topics, as far as rights and
-//! ways of messages go by them.
+//! [`StaTopic`] says which topics are of the API. [`StaInbox`] is a service that creates entities of
+//! messages; the receiver of MQTT hands them over. [`StaChanges`] is a service that tells of changed
+//! entities; [`StaOutlet`] publishes them to those who subscribe at our broker, [`StaRelay`] to another
+//! broker. What stands in paths, options of
+//! queries and payloads, only these services know.
 
+mod changes;
+mod inbox;
+mod outlet;
+mod relay;
 mod topic;
 
+pub use changes::StaChanges;
+pub use inbox::{StaInbox, StaMessage, StaRefused};
+pub use outlet::{StaOutlet, StaOutletCounts};
+pub use relay::StaRelay;
 pub use topic::StaTopic;
+
+/// The service cannot do it now; it is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct StaUnavailable {
+    /// Why not, for the log.
+    pub problem: String,
+}
