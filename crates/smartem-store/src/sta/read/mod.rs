@@ -6,9 +6,12 @@
 //! - [`order`]: orders and places in them
 //! - [`locate`]: paths, down to the entity that a set belongs to
 //! - [`page`], [`observations`], [`expand`]: entities
+//! - [`apply`], [`resample`]: sums and averages, of rows that [`scan`] gives one after the other
 //!
 //! Observations are in two tables, so each statement about them is made for one of them, or for both.
 
+mod apply;
+mod average;
 mod compile;
 mod expand;
 mod locate;
@@ -16,6 +19,8 @@ mod observations;
 mod order;
 mod page;
 mod relation;
+mod resample;
+mod scan;
 mod table;
 
 use std::sync::Arc;
@@ -67,7 +72,7 @@ impl ReadLimits {
             expanded_default: 100,
             expand_depth: 6,
             entities_max: 200_000,
-            scanned_max: 50_000_000,
+            scanned_max: 5_000_000,
             multi_apart: true,
             now,
         }
@@ -126,6 +131,12 @@ async fn answer(sql: &mut dyn Sql, question: Arc<Question>) -> Result<Answer, Fa
     if path.target == Target::Count {
         let place = place.set_or_refuse()?;
         return Ok(Answer::Count(reader.count(&place, query).await?));
+    }
+    if let (Some(resample), Place::Set(set)) = (query.resample, &place) {
+        return reader.resample(set, query, resample).await;
+    }
+    if let (Some(apply), Place::Set(set)) = (&query.apply, &place) {
+        return reader.apply(set, query, apply).await;
     }
     match place {
         Place::Set(set) => Ok(Answer::Many(reader.page(&set, query).await?)),
