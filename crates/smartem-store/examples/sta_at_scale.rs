@@ -33,9 +33,9 @@ const STATIONS_SQLITE: &str = "
         SELECT n, CAST(20010000 + n AS TEXT), 'jose', 'scale', 0 FROM k;
     INSERT INTO location (station_key, valid_from, lon, lat) SELECT key, 482136, 5 + key / 1000.0, 51.84 FROM station;
     INSERT INTO term (key, text) VALUES (1, 'jose/1');
-    WITH d (n, name) AS (VALUES (0, 'no2'), (1, 'o3'), (2, 'co'), (3, 'temperature'), (4, 'noiseavg'))
+    WITH d (n, indicator) AS (VALUES (0, 'no2'), (1, 'o3'), (2, 'co'), (3, 'temperature'), (4, 'noiseavg'))
         INSERT INTO series (key, station_key, indicator, sensor, unit, label, observations, first_time, last_time)
-        SELECT (s.key - 1) * 5 + n + 1, s.key, name, 'sensor', 'ug/m3', name, {hours}, 482136 * 3600000000,
+        SELECT (s.key - 1) * 5 + n + 1, s.key, indicator, 'sensor', 'ug/m3', indicator, {hours}, 482136 * 3600000000,
             (482136 + {hours}) * 3600000000 FROM station s, d;";
 const OBSERVATIONS_SQLITE: &str = "
     WITH RECURSIVE k (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM k WHERE n < {hours} - 1)
@@ -62,10 +62,10 @@ const STATIONS_POSTGRES: &str = "
     INSERT INTO smartem.term (key, text) VALUES (1, 'jose/1');
     INSERT INTO smartem_refined.series (key, station_key, indicator, sensor, unit, label, observations, first_time,
             last_time)
-        SELECT (s.key - 1) * 5 + n + 1, s.key, name, 'sensor', 'ug/m3', name, {hours}, timestamptz '2025-01-01 00:00Z',
+        SELECT (s.key - 1) * 5 + n + 1, s.key, indicator, 'sensor', 'ug/m3', indicator, {hours}, timestamptz '2025-01-01 00:00Z',
             timestamptz '2025-01-01 00:00Z' + {hours} * interval '1 hour'
         FROM smartem.station s, (VALUES (0, 'no2'), (1, 'o3'), (2, 'co'), (3, 'temperature'), (4, 'noiseavg'))
-            AS d (n, name);";
+            AS d (n, indicator);";
 const OBSERVATIONS_POSTGRES: &str = "
     SELECT smartem_refined.ensure_month(timestamptz '2025-01-01 00:00Z' + n * interval '1 month')
         FROM generate_series(0, {hours} / 700) n;
