@@ -44,9 +44,10 @@ pub(super) struct Counted {
 impl Reader<'_> {
     /// Observations of a set.
     pub(super) async fn observations(&mut self, set: &Set, query: &Query) -> Result<Page, Fault> {
-        let count = match query.count {
-            true => Some(self.count_observations(set, query).await?),
-            false => None,
+        let count = if query.count {
+            Some(self.count_observations(set, query).await?)
+        } else {
+            None
         };
         let Some(set) = self.narrowed(set, query).await? else {
             return Ok(Page {
@@ -404,7 +405,7 @@ impl Reader<'_> {
                 found.push(loaded);
             }
         }
-        found.sort_by_cached_key(|it| place(it));
+        found.sort_by_cached_key(place);
         found.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
         Ok(found)
     }
