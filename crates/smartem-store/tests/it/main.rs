@@ -219,3 +219,18 @@ suite! {
         }
     }
 }
+
+// What depends on transactions that begin on any connection.
+suite! { @of sta_through_pgbouncer PgBouncer {
+    given {}
+    make {
+        sta_keep {
+            a_track_that_is_recomputed_leaves_nothing_behind,
+        }
+        sta_write {
+            counts_and_extents_are_exact_after_every_change,
+            the_same_again_is_found_by_its_name,
+            many_write_at_once_and_nothing_is_lost,
+        }
+    }
+} }
