@@ -9,11 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use smartem_collect::import::Fault;
 use smartem_collect::import::records::Records;
+use smartem_collect::receive::authority::StoreAuthority;
 use smartem_etl::{Chain, Clock, Input, Process, Refiner, RefinerSettings, StoreOutputs};
+use smartem_http::auth::{Guard, GuardSettings};
 use smartem_http::{Limits, Readiness};
 use smartem_model::Vocabulary;
 use smartem_refine::{Catalogue, Definition, DefinitionError, Model, ModelSet};
-use smartem_serve::{ServeState, ViewerSettings};
+use smartem_serve::{SensorThingsSettings, ServeState, ViewerSettings};
 use smartem_store::Store;
 
 use crate::chains;
@@ -306,6 +308,20 @@ impl Platform {
         Ok(Duration::try_from(budget).ok())
     }
 
+    fn sensorthings(&self, store: &Store, clock: &Clock) -> SensorThingsSettings {
+        let serve = &self.config.serve;
+        let authority = StoreAuthority::new(store.clone(), clock.clone());
+        let guard = Guard::new(Arc::new(authority), GuardSettings::default());
+        SensorThingsSettings {
+            public_url: serve.public_url.clone(),
+            guard: Some(guard),
+            open_writing: serve.sensorthings.open_writing,
+            core_only: serve.sensorthings.core_only,
+            top_max: serve.sensorthings.top_max.max(1),
+            mqtt: serve.sensorthings.mqtt_endpoints.clone(),
+        }
+    }
+
     /// What the services need.
     pub(crate) fn serve_state(
         &self,
@@ -327,6 +343,7 @@ impl Platform {
             ))
         })?;
         Ok(ServeState {
+            sensorthings: self.sensorthings(&store, &clock),
             store,
             vocabulary: Arc::new(
                 Vocabulary::builtin()

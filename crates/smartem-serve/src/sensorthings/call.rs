@@ -88,19 +88,26 @@ impl Call {
     }
 }
 
+/// Where batches go.
+pub(super) const BATCH: &str = "$batch";
+
 /// The methods of a face that only reads.
 const READ: &str = "GET, HEAD";
 const POST: &str = "POST";
 
 /// Answers a call; an error is an answer as well.
 pub(super) async fn answer(sta: &Sta, call: Call) -> Reply {
+    let method = call.method.as_str();
     let answered = match call.path.as_str() {
         "" if call.is_read() => Ok(root::answer(sta, &call)),
-        "" => Err(Fault::method(call.method.as_str(), READ)),
+        "" => Err(Fault::method(method, READ)),
+        BATCH | change::CREATE_OBSERVATIONS if call.version.is_1() => match call.path.as_str() {
+            _ if call.method != Method::POST => Err(Fault::method(method, POST)),
+            BATCH => batch::answer(sta, &call).await,
+            _ => change::answer(sta, &call).await,
+        },
         _ if call.is_read() => read::answer(sta, &call).await,
-        _ if !call.version.is_1() => Err(Fault::method(call.method.as_str(), READ)),
-        "$batch" if call.method == Method::POST => batch::answer(sta, &call).await,
-        "$batch" => Err(Fault::method(call.method.as_str(), POST)),
+        _ if !call.version.is_1() => Err(Fault::method(method, READ)),
         _ => change::answer(sta, &call).await,
     };
     answered.unwrap_or_else(Fault::reply)

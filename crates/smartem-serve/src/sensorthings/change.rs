@@ -16,7 +16,7 @@ use super::call::{Call, Reply};
 use super::fault::Fault;
 use super::read;
 
-const CREATE_OBSERVATIONS: &str = "CreateObservations";
+pub(super) const CREATE_OBSERVATIONS: &str = "CreateObservations";
 
 /// What answers at each kind of path, for the header `Allow`.
 const OF_ENTITY: &str = "GET, HEAD, PATCH, PUT, DELETE";

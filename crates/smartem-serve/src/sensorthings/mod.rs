@@ -182,7 +182,7 @@ async fn receive(
     let peer = parts.extensions.get().map(|PeerAddress(peer)| *peer);
     let root = face.root(sta.settings.public_url.as_deref(), &parts.headers, peer);
     let path = face.rest(parts.uri.path()).to_owned();
-    let most = if matches!(path.as_str(), "$batch" | "CreateObservations") {
+    let most = if matches!(path.as_str(), call::BATCH | change::CREATE_OBSERVATIONS) {
         LARGE_BODY_MAX
     } else {
         BODY_MAX

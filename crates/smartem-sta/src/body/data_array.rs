@@ -208,7 +208,7 @@ impl Table {
     fn row(&self, text: &str) -> Result<NewObservation, Problem> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         match Row(self).deserialize(&mut deserializer) {
-            Ok(observation) if !self.is_multi => Ok(observation),
+            Ok(observation) if !self.is_multi || is_array(&observation.result) => Ok(observation),
             // Slower, and it finds what is wrong.
             _ => self.checked_row(text),
         }
@@ -281,7 +281,7 @@ impl Table {
                 observation.valid_time = Some(period(field::time(cell).map_err(here)?));
             }
             Column::ResultQuality => {
-                field::check_quality(cell)?;
+                check_json(cell)?;
                 observation.result_quality = Some(cell.clone());
             }
             Column::Parameters => {
@@ -298,6 +298,10 @@ impl Table {
         }
         Ok(())
     }
+}
+
+fn is_array(result: &ResultValue) -> bool {
+    matches!(result, ResultValue::Json(Value::Array(_)))
 }
 
 /// Reads a row without making JSON of it.
@@ -344,7 +348,7 @@ impl<'de> Visitor<'de> for Row<'_> {
                 }
                 Column::ResultQuality => {
                     let value: Option<Value> = next(&mut cells)?;
-                    observation.result_quality = checked(value, field::check_quality)?;
+                    observation.result_quality = checked(value, check_json)?;
                 }
                 Column::Parameters => {
                     let value: Option<Value> = next(&mut cells)?;

@@ -93,11 +93,11 @@ pub(super) fn read(
             check_parameters(value)?;
             Ok(value.clone())
         }
-        Property::ResultQuality => {
-            check_quality(value)?;
-            Ok(value.clone())
-        }
-        Property::Metadata | Property::Result | Property::Id | Property::SelfLink => {
+        Property::ResultQuality
+        | Property::Metadata
+        | Property::Result
+        | Property::Id
+        | Property::SelfLink => {
             check_json(value)?;
             Ok(value.clone())
         }
@@ -224,12 +224,6 @@ fn elements(
 pub(super) fn check_parameters(value: &Value) -> Result<(), Problem> {
     let is_good = value.is_object() || value.is_array();
     check_structure(value, "an object or an array", is_good)
-}
-
-/// What is known of the quality of a result.
-pub(super) fn check_quality(value: &Value) -> Result<(), Problem> {
-    let is_good = value.is_string() || value.is_object() || value.is_array();
-    check_structure(value, "a text, an array or an object", is_good)
 }
 
 fn check_structure(value: &Value, expected: &str, is_good: bool) -> Result<(), Problem> {

@@ -23,7 +23,7 @@ pub fn observation(body: &[u8], datastream: Option<i64>) -> Option<NewObservatio
         (None, None) => return None,
     };
     if let Some(quality) = &plain.result_quality {
-        field::check_quality(quality).ok()?;
+        check_json(quality).ok()?;
     }
     if let Some(parameters) = &plain.parameters {
         field::check_parameters(parameters).ok()?;

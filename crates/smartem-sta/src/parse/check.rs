@@ -150,7 +150,7 @@ fn check_number(signature: &Signature, start: usize, given: usize) -> Result<(),
     };
     Err(Fault::new(
         start,
-        format!("{name} has {given} arguments here and needs {needs}"),
+        format!("`{name}` needs {needs}; the number of arguments here is {given}"),
     ))
 }
 

@@ -129,6 +129,9 @@ fn options(
                 return Err(Fault::new(at, format!("`{name}` is given twice")));
             }
             let value = scan.until(end);
+            if !option::OPTIONS.contains(&name) {
+                return Err(Fault::new(at, option::unknown(name)));
+            }
             option::read_option(query, name, value, scope, budget)
                 .map_err(|fault| Fault::new(fault.at, format!("{name}: {}", fault.message)))?;
             add_source(query, name, value.rest().trim());

@@ -13,7 +13,7 @@ use wkt::{ToWkt, Wkt};
 /// points and rings of less than three.
 pub(super) fn normalise(text: &str) -> Result<String, String> {
     let text = without_reference_system(text.trim())?;
-    check_nesting(text)?;
+    check_parentheses(text)?;
     let wkt = Wkt::<f64>::from_str(text)
         .map_err(|problem| format!("it is no well-known text: {problem}"))?;
     let geometry = Geometry::try_from(wkt)
@@ -36,11 +36,12 @@ fn without_reference_system(text: &str) -> Result<&str, String> {
     }
 }
 
-/// The reader of well-known text calls itself for collections within collections.
-fn check_nesting(text: &str) -> Result<(), String> {
+/// The reader of well-known text calls itself for collections within collections, and leaves what follows a
+/// geometry unread.
+fn check_parentheses(text: &str) -> Result<(), String> {
     const MAX: usize = 16;
     let mut depth = 0_usize;
-    for byte in text.bytes() {
+    for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'(' => depth += 1,
             b')' => depth = depth.saturating_sub(1),
@@ -48,6 +49,10 @@ fn check_nesting(text: &str) -> Result<(), String> {
         }
         if depth > MAX {
             return Err(format!("its parentheses are more than {MAX} deep"));
+        }
+        let is_end = byte == b')' && depth == 0;
+        if is_end && !text[at + 1..].trim().is_empty() {
+            return Err("something follows the geometry".to_owned());
         }
     }
     Ok(())
@@ -111,4 +116,54 @@ fn check_coordinates<'a>(coordinates: impl IntoIterator<Item = &'a Coord>) -> Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normalise;
+
+    #[test]
+    fn good_text_becomes_plain_and_bad_text_is_refused() {
+        for (text, wanted) in [
+            ("POINT(5 51)", "POINT(5 51)"),
+            (" srid=4326; point ( 5.50  51 ) ", "POINT(5.5 51)"),
+            ("POINT Z(5 51 12)", "POINT(5 51)"),
+            ("POINTZ(5 51 12)", "POINT(5 51)"),
+            ("MULTIPOINT((1 2),(3 4))", "MULTIPOINT((1 2),(3 4))"),
+            ("MULTIPOINT(1 2,3 4)", "MULTIPOINT((1 2),(3 4))"),
+            (
+                "POLYGON((5 51,6 51,6 52))",
+                "POLYGON((5 51,6 51,6 52,5 51))",
+            ),
+            (
+                "GEOMETRYCOLLECTION(POINT(1 2),LINESTRING(1 2,3 4))",
+                "GEOMETRYCOLLECTION(POINT(1 2),LINESTRING(1 2,3 4))",
+            ),
+        ] {
+            assert_eq!(normalise(text).as_deref(), Ok(wanted), "{text}");
+        }
+        for text in [
+            "",
+            "POINT",
+            "POINT EMPTY",
+            "POINT(5)",
+            "POINT(5 51 12)",
+            "POINT(5 51) POINT(5 51)",
+            "POINT(5 51",
+            "POINT(1e999 51)",
+            "POINT(nan 51)",
+            "SRID=28992;POINT(5 51)",
+            "LINESTRING(5 51)",
+            "POLYGON((5 51,6 51))",
+            "POLYGON EMPTY",
+            "MULTIPOLYGON EMPTY",
+            "GEOMETRYCOLLECTION EMPTY",
+            "GEOMETRYCOLLECTION(GEOMETRYCOLLECTION EMPTY)",
+            "CIRCLE(5 51)",
+        ] {
+            assert!(normalise(text).is_err(), "{text}: {:?}", normalise(text));
+        }
+        let deep = "GEOMETRYCOLLECTION(".repeat(5_000);
+        assert!(normalise(&deep).unwrap_err().contains("deep"));
+    }
 }

@@ -113,7 +113,7 @@ fn time_shape(bytes: &[u8]) -> Shape {
     let digits = bytes.iter().take_while(|it| it.is_ascii_digit()).count();
     let byte = |offset: usize| bytes.get(offset).copied().unwrap_or_default();
     match (digits, byte(digits)) {
-        (4, b'-') if byte(5).is_ascii_digit() && byte(6).is_ascii_digit() => Shape::Date,
+        (4, b'-') if byte(5).is_ascii_digit() => Shape::Date,
         (8, b'T' | b't') if byte(9).is_ascii_digit() => Shape::Date,
         (1 | 2, b':') => Shape::TimeOfDay,
         _ => Shape::Number,

@@ -124,10 +124,14 @@ fn is_ours(name: &str) -> Result<bool, SyntaxError> {
         return fail(format!("write it with a dollar sign: `{option}`"));
     }
     if name.starts_with('$') {
-        let unknown = format!("there is no option `{}`", excerpt(name));
-        return fail(unknown + &suggest(name, OPTIONS));
+        return fail(unknown(name));
     }
     Ok(false)
+}
+
+/// What is said of an option that is not known.
+pub(super) fn unknown(name: &str) -> String {
+    format!("there is no option `{}`", excerpt(name)) + &suggest(name, OPTIONS)
 }
 
 /// Fails if an option was there before.
@@ -176,10 +180,7 @@ pub(super) fn read_option(
         "$resultFormat" => query.result_format = result_format(scan, scope)?,
         "$apply" => query.apply = Some(apply::read(scan, scope, budget)?),
         "resample" => query.resample = Some(resample(scan, scope)?),
-        _ => {
-            let unknown = format!("there is no option `{}`", excerpt(name));
-            return Err(scan.fault(unknown + &suggest(name, OPTIONS)));
-        }
+        _ => return Err(scan.fault(unknown(name))),
     }
     Ok(())
 }

@@ -113,85 +113,107 @@ fn read(segments: &[Segment], version: Version) -> Result<ResourcePath, Fault> {
     };
     for (index, segment) in rest.iter().enumerate() {
         let after = &rest[index + 1..];
-        match segment.text.as_str() {
-            "" => return Err(segment.fault("there are two slashes with nothing between them")),
-            "$ref" => {
-                path.target = Target::References;
-                return ended(path, "$ref", after);
-            }
-            "$count" if path.is_single() => {
-                return Err(segment.fault("`$count` follows a set, and this is one entity"));
-            }
-            "$count" => {
-                path.target = Target::Count;
-                return ended(path, "$count", after);
-            }
-            "$value" => {
-                return Err(
-                    segment.fault("`$value` follows a property, as in `Things(1)/name/$value`")
-                );
-            }
-            _ => {}
+        if let Some(target) = ending(&path, segment)? {
+            path.target = target;
+            return match after.first() {
+                Some(excess) => Err(excess.fault(format!("nothing follows `{}`", segment.text))),
+                None => Ok(path),
+            };
         }
         if !path.is_single() {
             return Err(beyond_a_set(&path, segment, version));
         }
-        let (name, id) = segment.name_and_id()?;
         let of = path.entity_type();
+        let (name, id) = segment.name_and_id()?;
         if let Some(relation) = Relation::of_name(of, name, version) {
             if id.is_some() && !relation.is_many {
                 return Err(segment.fault(format!("`{name}` leads to one entity and takes no id")));
             }
             path.steps.push(PathStep { relation, id });
-        } else if let Some(property) = Property::of_name(of, name).filter(|_| id.is_none()) {
-            return to_property(path, property, after);
-        } else {
-            return Err(no_member(segment, name, of, version));
+            continue;
         }
+        let (name, indices) = split_indices(name);
+        let Some(property) = Property::of_name(of, name).filter(|_| id.is_none()) else {
+            return Err(no_member(segment, name, of, version));
+        };
+        path.target = property_target(of, property, indices, after)?;
+        return Ok(path);
     }
     Ok(path)
 }
 
-/// Nothing may follow.
-fn ended(path: ResourcePath, name: &str, after: &[Segment]) -> Result<ResourcePath, Fault> {
-    match after.first() {
-        Some(segment) => Err(segment.fault(format!("nothing follows `{name}`"))),
-        None => Ok(path),
+/// What a segment asks for of the set or entity before it, if it is a word for that.
+fn ending(path: &ResourcePath, segment: &Segment) -> Result<Option<Target>, Fault> {
+    match segment.text.as_str() {
+        "" => Err(segment.fault("there are two slashes with nothing between them")),
+        "$ref" => Ok(Some(Target::References)),
+        "$count" if path.is_single() => {
+            Err(segment.fault("`$count` follows a set, and this is one entity"))
+        }
+        "$count" => Ok(Some(Target::Count)),
+        "$value" => {
+            Err(segment.fault("`$value` follows a property, as in `Things(1)/name/$value`"))
+        }
+        _ => Ok(None),
     }
 }
 
-/// A property, members of it, `$value`.
-fn to_property(
-    mut path: ResourcePath,
+/// A property, of which `indices` were given with it, then members of it, then `$value`.
+fn property_target(
+    of: EntityType,
     property: Property,
+    indices: Vec<String>,
     after: &[Segment],
-) -> Result<ResourcePath, Fault> {
-    let (members, is_raw) = match after.split_last() {
-        Some((last, members)) if last.text == "$value" => (members, true),
+) -> Result<Target, Fault> {
+    let (segments, is_raw) = match after.split_last() {
+        Some((last, segments)) if last.text == "$value" => (segments, true),
         _ => (after, false),
     };
+    let mut members = indices;
+    for segment in segments {
+        if segment.text.is_empty() {
+            return Err(segment.fault("there are two slashes with nothing between them"));
+        }
+        let (name, indices) = split_indices(&segment.text);
+        if !name.is_empty() {
+            members.push(name.to_owned());
+        }
+        members.extend(indices);
+    }
     let has_members = matches!(
-        property.kind(path.entity_type()),
+        property.kind(of),
         PropertyKind::Json | PropertyKind::Result | PropertyKind::Geometry
     );
-    if let Some(segment) = members.first()
-        && !has_members
-    {
-        return Err(segment.fault(format!(
-            "`{}` is no JSON and has no members; only `$value` follows it",
-            property.name()
-        )));
+    if !members.is_empty() && !has_members {
+        let at = segments.first().map_or(0, |it| it.at);
+        let name = property.name();
+        return Err(Fault::new(
+            at,
+            format!("`{name}` is no JSON and has no members; only `$value` follows it"),
+        ));
     }
-    if let Some(segment) = members.iter().find(|it| it.text.is_empty()) {
-        return Err(segment.fault("there are two slashes with nothing between them"));
-    }
-    let members = members.iter().map(|it| it.text.clone()).collect();
-    path.target = if is_raw {
+    Ok(if is_raw {
         Target::RawValue(property, members)
     } else {
         Target::Property(property, members)
+    })
+}
+
+/// A name, and the indices in brackets after it: `levels[0][1]`.
+fn split_indices(text: &str) -> (&str, Vec<String>) {
+    let last_index = |text: &str| {
+        let (rest, index) = text.strip_suffix(']')?.rsplit_once('[')?;
+        let is_index = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
+        is_index.then(|| (rest.len(), index.to_owned()))
     };
-    Ok(path)
+    let mut name = text;
+    let mut indices = Vec::new();
+    while let Some((end, index)) = last_index(name) {
+        name = &name[..end];
+        indices.push(index);
+    }
+    indices.reverse();
+    (name, indices)
 }
 
 fn no_set(segment: &Segment, name: &str, version: Version) -> Fault {

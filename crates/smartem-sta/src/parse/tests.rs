@@ -114,6 +114,7 @@ fn what_is_wrong_is_told_with_its_place() {
     for (of, text, place, part) in [
         (E::Thing, "nme eq 'x'", 1, "did you mean `name`?"),
         (E::Thing, "name eq 5", 9, "in quotes"),
+        (E::Thing, "name eq \"x\"", 9, "single quotes"),
         (E::Thing, "id eq 'x'", 7, "is no id"),
         (E::Thing, "name gt 2020-01-01T00:00:00Z", 9, "in quotes"),
         (E::Thing, "name gt null", 9, "`eq` and `ne`"),
@@ -490,6 +491,15 @@ fn paths_name_sets_entities_and_parts_of_them() {
         Target::RawValue(crate::Property::UnitOfMeasurement, vec!["name".to_owned()])
     );
     assert_eq!(parse("/Things/$count").target, Target::Count);
+    let members = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
+    assert_eq!(
+        parse("Things(1)/properties/a%5B0%5D[12]/b").target,
+        Target::Property(crate::Property::Properties, members(&["a", "0", "12", "b"]))
+    );
+    assert_eq!(
+        parse("Observations(1)/result[0]/$value").target,
+        Target::RawValue(crate::Property::Result, members(&["0"]))
+    );
     for (text, wanted) in [
         (
             "Thing(1)",
@@ -506,7 +516,11 @@ fn paths_name_sets_entities_and_parts_of_them() {
             "character 11: `Observations` is no property or relation of Thing",
         ),
         ("Datastreams(1)/Thing(2)", "takes no id"),
-        ("Things(1)/name/x", "no members"),
+        (
+            "Things(1)/name/x",
+            "character 16: `name` is no JSON and has no members",
+        ),
+        ("Things(1)/name[0]", "no members"),
         ("Things(1)/$count", "follows a set"),
         ("Things/$count/x", "nothing follows"),
         ("Things(1)//name", "two slashes"),

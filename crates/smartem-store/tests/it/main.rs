@@ -215,6 +215,8 @@ suite! {
                 filters_select_what_they_say,
                 filters_of_observations_tell_times_and_results,
                 an_observation_tells_how_it_came_about,
+                observations_are_averaged_over_spans_of_time,
+                groups_are_summed_up,
             }
         }
     }

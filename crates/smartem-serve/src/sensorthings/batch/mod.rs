@@ -16,7 +16,7 @@ use smartem_sta::{Author, EntityType, Operation, Outcome, Version};
 use tracing::error;
 
 use super::Sta;
-use super::call::{Call, Reply, Who};
+use super::call::{self, Call, Reply, Who};
 use super::change::{self, Name, Names};
 use super::fault::Fault;
 use super::read;
@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
         let method = Method::from_str(&method)
             .map_err(|_| Fault::invalid(format!("`{}` is no HTTP method", part.method)))?;
         let (path, query) = self.resolve(&part.url);
-        if path == "$batch" {
+        if path == call::BATCH {
             return Err(Fault::invalid("a batch has no further batch in it"));
         }
         Ok(Call {

@@ -28,7 +28,7 @@ impl Reader<'_> {
     pub(super) fn expand<'a>(
         &'a mut self,
         entity_type: EntityType,
-        loaded: &'a mut Vec<Loaded>,
+        loaded: &'a mut [Loaded],
         query: &'a Query,
         depth: usize,
     ) -> BoxFuture<'a, Result<(), Fault>> {

@@ -35,18 +35,19 @@ pub(super) enum Of<'a> {
 }
 
 /// A datastream with how many observations it has and how many are before those.
-struct Counted {
-    stream: Stream,
-    observations: u64,
+pub(super) struct Counted {
+    pub(super) stream: Stream,
+    pub(super) observations: u64,
     before: u64,
 }
 
 impl Reader<'_> {
     /// Observations of a set.
     pub(super) async fn observations(&mut self, set: &Set, query: &Query) -> Result<Page, Fault> {
-        let count = match query.count {
-            true => Some(self.count_observations(set, query).await?),
-            false => None,
+        let count = if query.count {
+            Some(self.count_observations(set, query).await?)
+        } else {
+            None
         };
         let Some(set) = self.narrowed(set, query).await? else {
             return Ok(Page {
@@ -84,7 +85,11 @@ impl Reader<'_> {
     }
 
     /// The set with its datastream where the filter tells which; `None` where there is no such.
-    async fn narrowed(&mut self, set: &Set, query: &Query) -> Result<Option<Set>, Fault> {
+    pub(super) async fn narrowed(
+        &mut self,
+        set: &Set,
+        query: &Query,
+    ) -> Result<Option<Set>, Fault> {
         let told = query.filter.as_ref().and_then(stream_of);
         let (None, Some(id)) = (set.stream, told) else {
             return Ok(Some(*set));
@@ -282,7 +287,7 @@ impl Reader<'_> {
     }
 
     /// The datastreams that have observations, from an id on, leaving out those that are skipped whole.
-    async fn streams(&mut self, from: i64, skip: u64) -> Result<Vec<Counted>, Fault> {
+    pub(super) async fn streams(&mut self, from: i64, skip: u64) -> Result<Vec<Counted>, Fault> {
         let dialect = self.sql.dialect();
         let mut statement = Statement::new(dialect);
         let datastream = dialect.table("datastream");
@@ -400,7 +405,7 @@ impl Reader<'_> {
                 found.push(loaded);
             }
         }
-        found.sort_by_cached_key(|it| place(it));
+        found.sort_by_cached_key(place);
         found.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
         Ok(found)
     }

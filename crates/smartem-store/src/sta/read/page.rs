@@ -109,6 +109,9 @@ impl Shape {
     }
 }
 
+/// A compiler for the rows of a set, their table, and the relation that leads there with the id that it begins at.
+type Within = (Compiler, Kind, Option<(Relation, String)>);
+
 /// How much of a set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extent {
@@ -126,9 +129,10 @@ impl Reader<'_> {
         if set.entity_type == EntityType::Observation {
             return self.observations(set, query).await;
         }
-        let count = match query.count {
-            true => Some(self.count(set, query).await?),
-            false => None,
+        let count = if query.count {
+            Some(self.count(set, query).await?)
+        } else {
+            None
         };
         let top = self.top(query, self.limits.top_default);
         let (mut compiler, kind, parent) = self.within(set)?;
@@ -162,7 +166,7 @@ impl Reader<'_> {
     }
 
     /// A compiler for the rows of a set that is in one table.
-    fn within(&self, set: &Set) -> Result<(Compiler, Kind, Option<(Relation, String)>), Fault> {
+    pub(super) fn within(&self, set: &Set) -> Result<Within, Fault> {
         let kind = Kind::of(set.entity_type)
             .ok_or_else(|| super::invalid("observations are read otherwise", None))?;
         let mut compiler = Compiler::new(self.sql.dialect(), &self.limits, set.entity_type, kind);

@@ -394,7 +394,7 @@ fn provenance(row: &Row) -> Result<Option<Provenance>, Fault> {
         coverage: row.optional_real(16)?,
         flags: flags(row.int(19)?)
             .into_iter()
-            .map(|it| it.as_str())
+            .map(smartem_model::Flag::as_str)
             .collect(),
         definition: row.text(20)?.into(),
         model: row.optional_text(21)?.map(Into::into),

@@ -153,12 +153,10 @@ impl Compiler {
         let sign = if op == BinaryOp::Sub { "-" } else { "+" };
         let shifted = |time: &str, by: &str| super::time::shifted(dialect, time, sign, by);
         Ok(match (left_value, right_value) {
-            (V::Instant(time), V::Duration(by)) => V::Instant(shifted(&time, &by)),
-            (V::Time(start, end), V::Duration(by)) => {
-                V::Time(shifted(&start, &by), shifted(&end, &by))
+            (V::Instant(time), V::Duration(by)) | (V::Duration(by), V::Instant(time)) => {
+                V::Instant(shifted(&time, &by))
             }
-            (V::Duration(by), V::Instant(time)) => V::Instant(shifted(&time, &by)),
-            (V::Duration(by), V::Time(start, end)) => {
+            (V::Time(start, end), V::Duration(by)) | (V::Duration(by), V::Time(start, end)) => {
                 V::Time(shifted(&start, &by), shifted(&end, &by))
             }
             (V::Instant(left) | V::Time(left, _), V::Instant(right) | V::Time(right, _)) => {
