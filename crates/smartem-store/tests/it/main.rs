@@ -24,8 +24,10 @@ mod refining;
 mod retention;
 mod servers;
 mod sta_alike;
+mod sta_crash;
 mod sta_data;
 mod sta_keep;
+mod sta_model;
 mod sta_read;
 mod sta_support;
 mod sta_write;
@@ -219,3 +221,18 @@ suite! {
         }
     }
 }
+
+// What depends on transactions that begin on any connection.
+suite! { @of sta_through_pgbouncer PgBouncer {
+    given {}
+    make {
+        sta_keep {
+            a_track_that_is_recomputed_leaves_nothing_behind,
+        }
+        sta_write {
+            counts_and_extents_are_exact_after_every_change,
+            the_same_again_is_found_by_its_name,
+            many_write_at_once_and_nothing_is_lost,
+        }
+    }
+} }
