@@ -5,13 +5,14 @@
 //! - [`compile`]: expressions as conditions and values
 //! - [`order`]: orders and places in them
 //! - [`locate`]: paths, down to the entity that a set belongs to
-//! - [`page`], [`observations`], [`expand`]: entities
+//! - [`page`], [`observations`], [`by_time`], [`expand`]: entities
 //! - [`apply`], [`resample`]: sums and averages, of rows that [`scan`] gives one after the other
 //!
 //! Observations are in two tables, so each statement about them is made for one of them, or for both.
 
 mod apply;
 mod average;
+mod by_time;
 mod compile;
 mod expand;
 mod locate;
