@@ -48,6 +48,7 @@ test-rust: web ## Tests of the crates: unit, golden, property, black box
 	@scripts/need.sh cargo cc influx influxd mosquitto mosquitto_pub postgres psql pgbouncer promtool amtool
 	@scripts/object-storage.sh
 	@scripts/deploy-tools.sh
+	@scripts/sta-tools.sh
 	@scripts/test-make-secrets.sh
 	$(CARGO) test --workspace --locked --no-fail-fast
 
@@ -95,6 +96,11 @@ soak: web ## The same with 200 seeds, and a backlog with a budget of 30 s (hours
 	BACKLOG_BUDGET_S=30 $(CARGO) test --locked -p smartem --test it backlog -- --nocapture
 	FAULT_TEST_SEEDS=200 $(CARGO) test --locked -p smartem --test it faults -- --nocapture
 
+.PHONY: conformance
+conformance: ## A SensorThings server of any maker against the standard (URL=http://…/v1.1 ARGS="--token …")
+	@scripts/need.sh cargo cc
+	$(CARGO) run --locked --quiet -p sta-conformance -- $(URL) $(ARGS)
+
 .PHONY: image
 image: web ## The one image of all services and jobs, without pulling anything (podman or docker)
 	@scripts/need.sh cargo cc
@@ -118,6 +124,7 @@ render: ## Write what the overlays of deploy/kubernetes become
 test-deploy: web ## Only the checks of deploy/: schemas, our rules, linters, and broken manifests for each
 	@scripts/need.sh cargo cc promtool amtool
 	@scripts/deploy-tools.sh
+	@scripts/sta-tools.sh
 	@scripts/test-make-secrets.sh
 	$(CARGO) test --locked -p smartem-deploy
 	$(CARGO) test --locked -p smartem --test it deploy
@@ -134,9 +141,12 @@ kit: web ## Image, renders, bill of materials and sums, for an installation with
 	scripts/kit.sh
 
 .PHONY: fuzz
-fuzz: ## Look for bytes that line protocol stumbles over, 10 minutes (nightly Rust and cargo-fuzz)
+fuzz: ## Look for input that readers stumble over, 10 minutes each (nightly Rust and cargo-fuzz)
 	@scripts/need.sh cargo cc cargo-fuzz
 	$(CARGO) +nightly fuzz run line_protocol -- -max_total_time=600 -max_len=4096
+	for target in sta_filter sta_query sta_body; do \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=600 -max_len=1024 -dict=fuzz/dictionaries/sta.dict; \
+	done
 
 .PHONY: clean
 clean: ## Remove what was built

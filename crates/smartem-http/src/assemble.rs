@@ -99,6 +99,11 @@ fn sum(
                 .layer(from_fn_with_state(limits.time, layers::limit_time))
                 .layer(from_fn_with_state(places.clone(), layers::limit_requests));
         }
+        if let Some(dialect) = part.dialect {
+            own = own
+                .layer(CatchPanicLayer::custom(layers::panicked))
+                .layer(from_fn_with_state(dialect, layers::render_in_dialect));
+        }
         router = router.merge(own);
         fallback = fallback.or(part.fallback);
     }
@@ -118,14 +123,33 @@ fn sum(
 /// Everything served is open data, no request carries a cookie, and who writes sends a token along:
 /// a page of another origin can do no more than any other client.
 fn open_to_all_origins() -> CorsLayer {
-    const EXPOSED: [HeaderName; 3] = [header::ETAG, header::RETRY_AFTER, request_id::HEADER];
-    let methods = [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
+    const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
+    const EXPOSED: [HeaderName; 5] = [
+        header::ETAG,
+        header::LOCATION,
+        header::RETRY_AFTER,
+        ODATA_VERSION,
+        request_id::HEADER,
+    ];
+    let methods = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
     let headers = [
         header::ACCEPT,
         header::AUTHORIZATION,
         header::CONTENT_ENCODING,
         header::CONTENT_TYPE,
+        header::IF_MATCH,
         header::IF_NONE_MATCH,
+        HeaderName::from_static("prefer"),
+        ODATA_VERSION,
+        HeaderName::from_static("odata-maxversion"),
         request_id::HEADER,
     ];
     CorsLayer::new()

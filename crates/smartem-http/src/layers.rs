@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::request_id::{self, RequestId};
-use crate::{HttpMetrics, Kind, Problem, Readiness, shorten};
+use crate::{Dialect, HttpMetrics, Kind, Problem, Readiness, shorten};
 
 /// Gives the request its id, counts it and writes its line in the log.
 pub(crate) async fn observe(
@@ -50,6 +50,19 @@ pub(crate) async fn observe(
 
 /// Writes problems with the request id, and their causes to the log.
 pub(crate) async fn render_problems(request: Request, next: Next) -> Response {
+    render(Problem::to_json, request, next).await
+}
+
+/// The same in the words of one part.
+pub(crate) async fn render_in_dialect(
+    State(dialect): State<Dialect>,
+    request: Request,
+    next: Next,
+) -> Response {
+    render(dialect, request, next).await
+}
+
+async fn render(dialect: Dialect, request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let mut response = next.run(request).await;
     let problem = match response.extensions_mut().remove::<Problem>() {
@@ -61,7 +74,7 @@ pub(crate) async fn render_problems(request: Request, next: Next) -> Response {
     if let Some(cause) = problem.cause() {
         error!(cause, "request met a fault");
     }
-    let mut rendered = problem.to_json(id.as_ref());
+    let mut rendered = dialect(&problem, id.as_ref());
     keep_header(response.headers(), &mut rendered, header::ALLOW);
     rendered
 }

@@ -13,7 +13,7 @@
 //!
 //! A request passes, from the outside in: request id, log line and metrics; security headers;
 //! CORS; compression; the rendering of problems; panics caught; then, for the part it belongs to,
-//! the body limit, the limit of requests at a time and the time limit.
+//! its own dialect of problems, the body limit, the limit of requests at a time and the time limit.
 
 pub mod auth;
 
@@ -36,7 +36,7 @@ pub use exchange::Exchange;
 pub use metric::{Metric, MetricSource};
 pub use metrics::{BUCKETS, HttpMetrics, RequestCount, RouteTime};
 pub use params::{Params, shorten};
-pub use part::{Link, ServicePart};
+pub use part::{Dialect, Link, ServicePart};
 pub use problem::{Kind, Problem, ProblemBody};
 pub use readiness::Readiness;
 pub use request_id::RequestId;

@@ -1,8 +1,14 @@
 use axum::Router;
+use axum::response::Response;
 use axum::routing::MethodRouter;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::OpenApi;
+
+use crate::{Problem, RequestId};
+
+/// Writes problems in the words of a service; the status is that of the problem.
+pub type Dialect = fn(&Problem, Option<&RequestId>) -> Response;
 
 /// What a service contributes to the server.
 ///
@@ -18,6 +24,7 @@ pub struct ServicePart {
     pub(crate) body_limit: usize,
     pub(crate) always_answers: bool,
     pub(crate) fallback: Option<MethodRouter>,
+    pub(crate) dialect: Option<Dialect>,
     reach: Reach,
 }
 
@@ -44,6 +51,7 @@ impl ServicePart {
             body_limit: Self::BODY_LIMIT,
             always_answers: false,
             fallback: None,
+            dialect: None,
             reach: Reach::Public,
         }
     }
@@ -53,6 +61,27 @@ impl ServicePart {
     pub fn route(mut self, path: &'static str, methods: MethodRouter) -> Self {
         self.router = self.router.route(path, methods);
         self.paths.push(path);
+        self
+    }
+
+    /// Adds a route for all paths that begin alike; `path` ends with the `{*name}` of axum, and `described`
+    /// is what stands for it in the OpenAPI document, which has no such form.
+    #[must_use]
+    pub fn route_below(
+        mut self,
+        path: &'static str,
+        described: &'static str,
+        methods: MethodRouter,
+    ) -> Self {
+        self.router = self.router.route(path, methods);
+        self.paths.push(described);
+        self
+    }
+
+    /// Writes every problem of its routes in a dialect of its own: limits, timeouts and panics as well.
+    #[must_use]
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = Some(dialect);
         self
     }
 

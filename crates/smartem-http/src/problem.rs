@@ -200,7 +200,7 @@ impl Problem {
     }
 
     /// The cause with its own causes, for the log.
-    pub(crate) fn cause(&self) -> Option<String> {
+    pub fn cause(&self) -> Option<String> {
         let cause = self.cause.as_ref()?;
         let mut text = cause.to_string();
         let mut deeper = cause.source();

@@ -1,9 +1,15 @@
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Unit, Units, UnitsError};
+
+/// The indicators of `vocabulary/indicators.toml`, compiled in.
+const INDICATORS: &str = include_str!("../../../vocabulary/indicators.toml");
+
+/// The units of `vocabulary/units.toml`, compiled in.
+const UNITS: &str = include_str!("../../../vocabulary/units.toml");
 
 /// The indicators that smartem knows, and the units in which they are given, read from
 /// `vocabulary/indicators.toml` and `vocabulary/units.toml`.
@@ -153,6 +159,18 @@ pub enum VocabularyError {
 }
 
 impl Vocabulary {
+    /// The vocabulary that comes with the program; it is read once.
+    #[expect(
+        clippy::expect_used,
+        reason = "the texts are compiled in, and a test reads them"
+    )]
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: LazyLock<Vocabulary> = LazyLock::new(|| {
+            Vocabulary::from_toml(INDICATORS, UNITS).expect("the built-in vocabulary is valid")
+        });
+        &BUILTIN
+    }
+
     /// Reads and checks a vocabulary from two TOML texts: its indicators, and the units that they
     /// and the station types may use.
     pub fn from_toml(indicators: &str, units: &str) -> Result<Self, VocabularyError> {
@@ -238,15 +256,9 @@ impl ColourScale {
 mod tests {
     use super::*;
 
-    const UNITS: &str = include_str!("../../../vocabulary/units.toml");
-
-    fn shipped() -> Vocabulary {
-        Vocabulary::from_toml(include_str!("../../../vocabulary/indicators.toml"), UNITS).unwrap()
-    }
-
     #[test]
     fn the_shipped_vocabulary_has_the_ranges_of_r5_1() {
-        let vocabulary = shipped();
+        let vocabulary = Vocabulary::builtin();
         for (name, min, max) in [
             ("temperature", Some(-40.0), Some(85.0)),
             ("pressure", Some(200.0), Some(1100.0)),
@@ -294,7 +306,7 @@ mod tests {
 
     #[test]
     fn an_indicator_has_a_known_unit_and_its_symbol() {
-        let text = include_str!("../../../vocabulary/indicators.toml");
+        let text = INDICATORS;
         let fault = |text: String| Vocabulary::from_toml(&text, UNITS).unwrap_err().to_string();
         let unknown = fault(text.replace("unit = \"hPa\"", "unit = \"florp\""));
         assert!(

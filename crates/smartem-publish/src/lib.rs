@@ -4,3 +4,5 @@
 //! again harmless. This crate knows nothing of collecting and of services.
 
 pub mod influxdb;
+mod remote;
+pub mod sensorthings;

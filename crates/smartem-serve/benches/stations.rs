@@ -74,6 +74,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             demo: false,
             version: "0.1.0".into(),
         },
+        sensorthings: smartem_serve::SensorThingsSettings::default(),
         stale_after: Duration::from_secs(7200),
         clock: Arc::new(move || time() + SignedDuration::from_mins(clock.load(Ordering::Relaxed))),
         readiness: Readiness::default(),

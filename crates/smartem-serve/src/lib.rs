@@ -1,12 +1,13 @@
 //! What the world asks of smartem, one folder for each service.
 //!
 //! - `api`: stations, newest values and observations as JSON, below `/api/v1/`
+//! - `sensorthings`: the OGC SensorThings API at `/sta/v1.1`, `/sta/v1.0`, `/gost/v1.0` and `/sta/v2.0`
 //! - `view`: the viewer, embedded in the program, at `/`
 //! - `metrics`: `/metrics` for Prometheus, read from the store when it is asked for
 //! - `health`: `/healthz` and `/readyz`
 //! - `landing`: `/api/v1/` and `/openapi.json`, the sums of what the others contribute
 //!
-//! [`routers`] sums them from a [`ServeState`]. Everything here only reads. A new service is a
+//! [`routers`] sums them from a [`ServeState`]. Everything here only reads, but for SensorThings. A new service is a
 //! folder with a function that gives a [`ServicePart`], and a line in [`parts`].
 
 mod answer;
@@ -14,6 +15,7 @@ mod api;
 mod health;
 mod landing;
 mod metrics;
+mod sensorthings;
 mod view;
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use smartem_store::Store;
 use utoipa::ToSchema;
 
 pub use metrics::Planned;
+pub use sensorthings::SensorThingsSettings;
 
 /// Where the time of answers comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -43,6 +46,8 @@ pub struct ServeState {
     pub viewer: ViewerSettings,
     /// The commit that the program was built from, where it is known.
     pub commit: Option<String>,
+    /// How SensorThings behaves.
+    pub sensorthings: SensorThingsSettings,
     /// After how long a newest value counts as stale.
     pub stale_after: Duration,
     /// The time; nothing here reads it elsewhere.
@@ -158,7 +163,11 @@ pub fn parts(
     others: Vec<ServicePart>,
 ) -> Vec<ServicePart> {
     let (version, has_internal) = (state.viewer.version.clone(), state.has_internal);
-    let mut parts = vec![view::part::<view::Dist>(), api::part(state.clone())];
+    let mut parts = vec![
+        view::part::<view::Dist>(),
+        api::part(state.clone()),
+        sensorthings::part(&state),
+    ];
     parts.extend(own(state, requests));
     parts.extend(others);
     parts.push(landing(version, has_internal, &parts));

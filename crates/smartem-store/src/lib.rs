@@ -36,6 +36,7 @@ mod prepared;
 mod query;
 mod retention;
 mod sqlite;
+mod sta;
 mod stetl;
 mod store;
 mod token;
@@ -68,6 +69,7 @@ pub use query::{
     Cursor, HourView, InvalidCursor, LastValue, ObservationQuery, Page, StationLocation,
     StationView,
 };
+pub use sta::{ChangeKind, ReadLimits, StaChange, StaError};
 pub use stetl::{StetlCounts, StetlHarvested, StetlRaw, StetlRefined, StetlSource, StetlStation};
 pub use store::{Access, Store};
 pub use token::{HashError, NewToken, Secret, SecretHash, TokenRow};

@@ -8,18 +8,20 @@ use jiff::Timestamp;
 use serde_json::Value;
 use smartem_model::raw::RawRecord;
 use smartem_model::{Hour, StationId};
+use smartem_sta::{Author, Operation, Outcome};
 
 use crate::backend::{Backend, on};
 use crate::postgres::{self, Postgres};
 use crate::sqlite::{Sqlite, blocking, snapshot};
+use crate::sta::{changes, check};
 use crate::{
     Backlog, ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf, CheckReport, Claimed,
     Columns, CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, ImportReport,
     ImportedHours, ImportedModel, Intake, IntakeReport, LastIntake, LastReport, Migration,
     NewToken, ObservationQuery, Page, PoolNumbers, PostgresSettings, ProcessLock, Progress,
     QuarantineEntry, QuarantineFilter, RunId, RunResult, RunRow, Selection, ServerFacts,
-    SnapshotFacts, StationDeclaration, StationHour, StationLocation, StationView, StationWork,
-    StoreError, TokenRow,
+    SnapshotFacts, StaChange, StaError, StationDeclaration, StationHour, StationLocation,
+    StationView, StationWork, StoreError, TokenRow,
 };
 
 /// How a store is opened.
@@ -561,12 +563,35 @@ impl Store {
     /// Reads everything and compares it with its sums.
     pub async fn check(&self) -> Result<CheckReport, StoreError> {
         let mut report = on!(self.backend, check())?;
+        report.problems.extend(self.entity_problems().await?);
         let dir = self.dir().to_owned();
         let problems = blocking("checking the log of points", move || {
             Ok(crate::points::check_log(&dir))
         });
         report.problems.extend(problems.await?);
         Ok(report)
+    }
+}
+
+impl Store {
+    /// What is wrong with the SensorThings entities, in words.
+    async fn entity_problems(&self) -> Result<Vec<String>, StoreError> {
+        const ACTION: &str = "checking entities";
+        let problems = match &self.backend {
+            Backend::Sqlite(it) => {
+                it.sta_reading(ACTION, |sql| check::problems(sql).boxed())
+                    .await
+            }
+            Backend::Postgres(it) => {
+                let checking = it.sta_reading(ACTION, |sql| check::problems(sql).boxed());
+                checking.boxed().await
+            }
+        };
+        problems.map_err(|error| match error {
+            StaError::Store(error) => error,
+            // Nobody asked for anything that could be refused.
+            _ => StoreError::Interrupted { action: ACTION },
+        })
     }
 }
 
@@ -593,5 +618,46 @@ impl Store {
     /// Notes when tokens were used, by id.
     pub async fn note_token_use(&self, used: Vec<(i64, Timestamp)>) -> Result<(), StoreError> {
         on!(self.backend, note_token_use(used))
+    }
+}
+
+/// What clients of OGC SensorThings write.
+impl Store {
+    /// Carries out changes of entities in the name of an author: all of them, or none where one is refused. `now`
+    /// is the time of what has none of its own.
+    ///
+    /// Changes of many callers at once share one commit of the embedded store.
+    ///
+    /// # Errors
+    /// [`StaError::NotFound`] for an entity of a path that is not there; [`StaError::Invalid`] for what makes no
+    /// sense; [`StaError::Conflict`] for what does not go together with what is there, as changing what the
+    /// pipeline keeps; [`StaError::Forbidden`] for what is of another project than the author.
+    pub async fn sta_write(
+        &self,
+        author: &Author,
+        operations: Vec<Operation>,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>, StaError> {
+        on!(self.backend, sta_write(author.clone(), operations, now))
+    }
+
+    /// Changes of entities after one (0: from the first that is kept), at most `limit`, in their order.
+    ///
+    /// The newest 100,000 are kept, and those of refined observations are told by
+    /// [`Store::observation_changes`].
+    pub async fn sta_changes(&self, after: i64, limit: usize) -> Result<Vec<StaChange>, StaError> {
+        const ACTION: &str = "reading changes of entities";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        match &self.backend {
+            Backend::Sqlite(it) => {
+                it.sta_reading(ACTION, move |sql| changes::after(sql, after, limit).boxed())
+                    .await
+            }
+            Backend::Postgres(it) => {
+                let reading =
+                    it.sta_reading(ACTION, move |sql| changes::after(sql, after, limit).boxed());
+                reading.boxed().await
+            }
+        }
     }
 }

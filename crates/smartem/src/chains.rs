@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use jiff::{SignedDuration, Timestamp};
 use smartem_etl::{Chain, Filter, Input, Output, Process, Registry, Site, StoreOutputs};
+use smartem_model::Vocabulary;
 use smartem_serve::Planned;
 
 use crate::config::{self, Config, ConfigError, ProcessConfig};
-use crate::platform::{self, Platform};
+use crate::platform::Platform;
 
 /// Output into the store: station-hours. Also the input of the refiner.
 const RAW: &str = "store.raw";
@@ -40,6 +41,7 @@ pub(crate) fn registry() -> Registry {
         .filter(smartem_etl::extract::kind())
         .filter(smartem_etl::select::kind())
         .output(smartem_publish::influxdb::kind())
+        .output(smartem_publish::sensorthings::kind())
         .output(crate::backup::output_kind())
         .output(crate::housekeeping::output_kind())
 }
@@ -72,7 +74,7 @@ pub(crate) fn build(
             process: name.to_owned(),
             folder: platform.config.folder().to_owned(),
             catalogue: platform.catalogue.clone(),
-            vocabulary: Arc::new(platform::vocabulary()?),
+            vocabulary: Arc::new(Vocabulary::builtin().clone()),
         },
     };
     if process.output.is_empty() {

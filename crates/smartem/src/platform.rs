@@ -9,22 +9,18 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use smartem_collect::import::Fault;
 use smartem_collect::import::records::Records;
+use smartem_collect::receive::authority::StoreAuthority;
 use smartem_etl::{Chain, Clock, Input, Process, Refiner, RefinerSettings, StoreOutputs};
+use smartem_http::auth::{Guard, GuardSettings};
 use smartem_http::{Limits, Readiness};
 use smartem_model::Vocabulary;
 use smartem_refine::{Catalogue, Definition, DefinitionError, Model, ModelSet};
-use smartem_serve::{ServeState, ViewerSettings};
+use smartem_serve::{SensorThingsSettings, ServeState, ViewerSettings};
 use smartem_store::Store;
 
 use crate::chains;
 use crate::config::{Config, ConfigError};
 use crate::version;
-
-/// The indicators, compiled in.
-const VOCABULARY: &str = include_str!("../../../vocabulary/indicators.toml");
-
-/// The units, compiled in.
-const UNITS: &str = include_str!("../../../vocabulary/units.toml");
 
 /// The station types that come with the program.
 const DEFINITIONS: [(&str, &str); 7] = [
@@ -76,20 +72,15 @@ const PARAMETERS: [(&str, &str); 5] = [
     ),
 ];
 
-/// The vocabulary that comes with the program.
-pub(crate) fn vocabulary() -> anyhow::Result<Vocabulary> {
-    Vocabulary::from_toml(VOCABULARY, UNITS).context("reading the built-in vocabulary")
-}
-
 /// The built-in station types with their parameters, and those of a folder, which may replace them.
 ///
 /// The folder holds definitions (`<type>.toml`); folders in it hold calibration parameters of
 /// single stations (`<type>/<station>.toml`).
 pub(crate) fn catalogue(further: Option<&Path>) -> anyhow::Result<Catalogue> {
-    let vocabulary = vocabulary()?;
+    let vocabulary = Vocabulary::builtin();
     let mut catalogue = Catalogue::default();
     for (name, text) in DEFINITIONS {
-        let definition = Definition::from_toml(text, &vocabulary)
+        let definition = Definition::from_toml(text, vocabulary)
             .with_context(|| format!("reading the built-in station type {name}"))?;
         catalogue.insert(definition);
     }
@@ -106,7 +97,7 @@ pub(crate) fn catalogue(further: Option<&Path>) -> anyhow::Result<Catalogue> {
     };
     let (definitions, folders) = toml_files_and_folders(folder)?;
     for file in definitions {
-        let definition = Definition::from_toml(&read(&file)?, &vocabulary)
+        let definition = Definition::from_toml(&read(&file)?, vocabulary)
             .map_err(|error| faulty(&file, error))?;
         catalogue.insert(definition);
     }
@@ -317,6 +308,20 @@ impl Platform {
         Ok(Duration::try_from(budget).ok())
     }
 
+    fn sensorthings(&self, store: &Store, clock: &Clock) -> SensorThingsSettings {
+        let serve = &self.config.serve;
+        let authority = StoreAuthority::new(store.clone(), clock.clone());
+        let guard = Guard::new(Arc::new(authority), GuardSettings::default());
+        SensorThingsSettings {
+            public_url: serve.public_url.clone(),
+            guard: Some(guard),
+            open_writing: serve.sensorthings.open_writing,
+            core_only: serve.sensorthings.core_only,
+            top_max: serve.sensorthings.top_max.max(1),
+            mqtt: serve.sensorthings.mqtt_endpoints.clone(),
+        }
+    }
+
     /// What the services need.
     pub(crate) fn serve_state(
         &self,
@@ -338,9 +343,12 @@ impl Platform {
             ))
         })?;
         Ok(ServeState {
+            sensorthings: self.sensorthings(&store, &clock),
             store,
             vocabulary: Arc::new(
-                vocabulary()?.with_units(self.catalogue.iter().flat_map(|d| d.units())),
+                Vocabulary::builtin()
+                    .clone()
+                    .with_units(self.catalogue.iter().flat_map(|d| d.units())),
             ),
             viewer: settings,
             commit: version::COMMIT.map(ToOwned::to_owned),

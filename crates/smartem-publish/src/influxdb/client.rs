@@ -5,20 +5,13 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use jiff::SignedDuration;
-use rand::Rng;
 use reqwest::StatusCode;
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER};
-use serde_json::Value;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use smartem_etl::{OutputError, Run};
 use url::Url;
 
 use super::config::{Credentials, InfluxdbSettings};
-
-/// A wait that a server asks for is honoured up to this.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// Of what a server says so many characters are told.
-const LONGEST_TEXT: usize = 600;
+use crate::remote::{Attempts, Failure, duration, is_passing, passing, retry_after, told};
 
 /// Writes to one database.
 pub(super) struct Client {
@@ -29,8 +22,7 @@ pub(super) struct Client {
     place: String,
     database: String,
     user: Option<(String, String)>,
-    attempts: u32,
-    backoff: Duration,
+    attempts: Attempts,
     gzip: bool,
 }
 
@@ -54,16 +46,6 @@ pub(super) enum ClientError {
     Token,
     #[error("`url`: {0} cannot be the base of an address")]
     Address(Url),
-}
-
-enum Failure {
-    /// Worth another attempt.
-    Passing {
-        problem: String,
-        retry_after: Option<Duration>,
-    },
-    /// A person has to act.
-    Final(String),
 }
 
 impl Client {
@@ -101,8 +83,7 @@ impl Client {
             place: place.into(),
             database: settings.database.clone(),
             user,
-            attempts: settings.attempts.max(1),
-            backoff: duration(settings.backoff),
+            attempts: Attempts::new(settings.attempts, settings.backoff),
             gzip: settings.gzip,
         })
     }
@@ -138,22 +119,10 @@ impl Client {
         loop {
             match self.attempt(body.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(Failure::Final(problem)) => return Err(problem),
-                Err(Failure::Passing { problem, .. }) if attempt >= self.attempts => {
-                    return Err(format!("{problem} (after {attempt} attempts)"));
-                }
-                Err(Failure::Passing { retry_after, .. }) => {
-                    tokio::time::sleep(retry_after.unwrap_or_else(|| self.wait(attempt))).await;
-                    attempt += 1;
-                }
+                Err(failure) => tokio::time::sleep(self.attempts.again(attempt, failure)?).await,
             }
+            attempt += 1;
         }
-    }
-
-    /// Half to the whole of the doubled wait, so that many writers do not come back at once.
-    fn wait(&self, attempt: u32) -> Duration {
-        let doubled = self.backoff.saturating_mul(1 << (attempt - 1).min(10));
-        doubled.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 
     async fn attempt(&self, body: bytes::Bytes) -> Result<Result<(), Refusal>, Failure> {
@@ -177,11 +146,7 @@ impl Client {
             StatusCode::BAD_REQUEST
             | StatusCode::UNPROCESSABLE_ENTITY
             | StatusCode::PAYLOAD_TOO_LARGE => self.refusal(text).map(Err),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(Failure::Passing {
-                problem,
-                retry_after,
-            }),
-            status if status.is_server_error() => Err(Failure::Passing {
+            status if is_passing(status) => Err(Failure::Passing {
                 problem,
                 retry_after,
             }),
@@ -253,79 +218,4 @@ fn compressed(lines: &str) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(lines.as_bytes())?;
     encoder.finish()
-}
-
-/// What an answer says: the `error` of version 1, the `message` of version 2, or its text.
-fn told(body: &[u8]) -> String {
-    let document: Option<Value> = serde_json::from_slice(body).ok();
-    let member = document.as_ref().and_then(|document| {
-        let texts = ["error", "message"].map(|name| document.get(name));
-        texts.into_iter().flatten().find_map(Value::as_str)
-    });
-    let text = member.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
-    let text = text.trim();
-    match text.char_indices().nth(LONGEST_TEXT) {
-        None => text.to_owned(),
-        // The end of the text tells how many points were dropped.
-        Some((cut, _)) => {
-            let end = text.rfind(" dropped=").filter(|end| *end > cut);
-            format!("{}...{}", &text[..cut], end.map_or("", |end| &text[end..]))
-        }
-    }
-}
-
-/// Connection refused, time-out, answer cut short: worth another attempt.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "reads as a function to map errors with"
-)]
-fn passing(error: reqwest::Error) -> Failure {
-    let mut problem = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        problem = format!("{problem}: {cause}");
-        source = cause.source();
-    }
-    Failure::Passing {
-        problem,
-        retry_after: None,
-    }
-}
-
-/// The wait that a server asks for, when it says a number of seconds.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
-}
-
-/// A negative duration of the settings is none.
-fn duration(signed: SignedDuration) -> Duration {
-    Duration::try_from(signed).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_server_says_is_found_in_each_of_its_forms() {
-        assert_eq!(told(br#"{"error":"timeout"}"#), "timeout");
-        assert_eq!(told(br#"{"code":"invalid","message":"no"}"#), "no");
-        assert_eq!(told(b" bad gateway\n"), "bad gateway");
-        let long = format!(
-            r#"{{"error":"partial write: {} dropped=3"}}"#,
-            "x".repeat(2000)
-        );
-        let told = told(long.as_bytes());
-        assert!(
-            told.len() < 700 && told.ends_with("x... dropped=3"),
-            "{told}"
-        );
-    }
 }

@@ -35,7 +35,7 @@ impl Bench {
     /// Writes rows; what was set aside: place, detail and body.
     pub(crate) async fn write(
         &self,
-        output: &Influxdb,
+        output: &dyn Output,
         rows: Vec<Row>,
     ) -> Result<Vec<(String, String, String)>, OutputError> {
         let mut batch = Batch {

@@ -12,5 +12,6 @@ mod metrics;
 mod observations;
 mod openapi;
 mod properties;
+mod sensorthings;
 mod stations;
 mod support;

@@ -7,7 +7,7 @@ use smartem_http::{HttpMetrics, ServicePart};
 
 use crate::support::{Answer, World};
 
-async fn document(world: &World) -> Value {
+pub(crate) async fn document(world: &World) -> Value {
     world.get("/openapi.json").await.json()
 }
 
@@ -26,7 +26,12 @@ async fn every_route_is_in_the_document_and_nothing_else() {
 async fn every_answer_is_as_the_document_says() {
     let world = World::filled().await;
     let document = document(&world).await;
-    for (path, item) in document["paths"].as_object().unwrap() {
+    let paths = document["paths"].as_object().unwrap();
+    // Those of SensorThings answer without end; their own tests compare what they answer.
+    let paths = paths
+        .iter()
+        .filter(|(path, _)| !path.contains("/v1.") && !path.contains("/v2."));
+    for (path, item) in paths {
         let methods: Vec<&str> = item
             .as_object()
             .unwrap()
@@ -88,7 +93,7 @@ fn all_given(path: &str, operation: &Value) -> String {
     format!("{path}?{}", pairs.join("&"))
 }
 
-fn validate(document: &Value, operation: &Value, answer: &Answer, asked: &str) {
+pub(crate) fn validate(document: &Value, operation: &Value, answer: &Answer, asked: &str) {
     let status = answer.status.as_str();
     let response = &operation["responses"][status];
     assert!(

@@ -274,8 +274,8 @@ async fn everything_is_only_read_and_open_to_other_pages() {
         .await;
     assert_eq!(
         preflight.header("access-control-allow-methods"),
-        // The collector beside it takes samples from pages too, with a token.
-        "GET,HEAD,POST,OPTIONS"
+        // The collector beside it takes samples from pages too, and SensorThings all changes, with a token.
+        "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS"
     );
 }
 

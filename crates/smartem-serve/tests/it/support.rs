@@ -75,6 +75,7 @@ impl World {
                 demo: false,
                 version: "0.1.0".into(),
             },
+            sensorthings: smartem_serve::SensorThingsSettings::default(),
             stale_after: Duration::from_secs(7200),
             clock: {
                 let clock = clock.clone();

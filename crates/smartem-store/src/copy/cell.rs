@@ -1,5 +1,6 @@
 //! Values on their way from one backend to another, in the form of neither.
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// A value of a column.
@@ -11,6 +12,8 @@ pub(crate) enum Cell {
     Real(f64),
     /// A text, or JSON as a text.
     Text(String),
+    /// JSON whose writing does not matter.
+    Json(String),
     Bytes(Vec<u8>),
     Bool(bool),
     /// Microseconds since 1970.
@@ -27,7 +30,7 @@ impl Cell {
     /// Bytes that it takes, roughly.
     pub(crate) fn size(&self) -> usize {
         match self {
-            Self::Text(text) => text.len(),
+            Self::Text(text) | Self::Json(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
             _ => 8,
         }
@@ -45,6 +48,7 @@ impl Cell {
             Self::Int(number) => tagged(1, &number.to_le_bytes()),
             Self::Real(number) => tagged(2, &bits(*number)),
             Self::Text(text) => tagged(3, text.as_bytes()),
+            Self::Json(text) => tagged(9, canonical(text).as_bytes()),
             Self::Bytes(bytes) => tagged(4, bytes),
             Self::Bool(value) => tagged(5, &[u8::from(*value)]),
             Self::Time(micros) => tagged(6, &micros.to_le_bytes()),
@@ -54,6 +58,44 @@ impl Cell {
                 tagged(8, &bits(*lat));
             }
         }
+    }
+}
+
+/// The same text for all JSON that means the same: PostgreSQL writes `1e2` as `100`.
+fn canonical(json: &str) -> String {
+    match serde_json::from_str(json) {
+        Ok(value) => written(&value),
+        // It cannot be compared but as it is.
+        Err(_) => json.to_owned(),
+    }
+}
+
+fn written(value: &Value) -> String {
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            // Zero has no sign there.
+            Some(real) if number.is_f64() && real.fract() == 0.0 => {
+                format!("{:.0}", if real == 0.0 { 0.0 } else { real })
+            }
+            _ => number.to_string(),
+        },
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(written).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(members) => {
+            let mut members: Vec<(&String, String)> = members
+                .iter()
+                .map(|(name, value)| (name, written(value)))
+                .collect();
+            members.sort();
+            let members: Vec<String> = members
+                .into_iter()
+                .map(|(name, value)| format!("{}:{value}", Value::from(name.as_str())))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -94,6 +136,26 @@ mod tests {
             sum.add(row, &mut Vec::new());
         }
         sum
+    }
+
+    #[test]
+    fn json_that_means_the_same_is_the_same() {
+        for (embedded, server) in [
+            (r#"{"b":1,"a":[1.0,-0.0]}"#, r#"{"a": [1.0, 0.0], "b": 1}"#),
+            ("1e16", "10000000000000000"),
+            ("1e-7", "0.0000001"),
+            (r#""\u00fc""#, r#""ü""#),
+        ] {
+            assert_eq!(canonical(embedded), canonical(server));
+        }
+        for (one, other) in [
+            ("1", "2"),
+            ("1", "\"1\""),
+            ("[1,2]", "[2,1]"),
+            ("null", "false"),
+        ] {
+            assert_ne!(canonical(one), canonical(other));
+        }
     }
 
     #[test]

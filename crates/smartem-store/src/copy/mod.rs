@@ -177,12 +177,14 @@ where
     }
     let tables = TABLES.iter().zip(&sums);
     Ok(Some(Copied {
-        tables: tables.map(|(table, sum)| (table.name, sum.rows)).collect(),
+        tables: tables
+            .map(|(table, sum)| (table.embedded, sum.rows))
+            .collect(),
     }))
 }
 
 fn difference(table: &Table, written: &Sum, found: &Sum) -> Option<String> {
-    let name = table.name;
+    let name = table.embedded;
     if written.rows != found.rows {
         return Some(format!(
             "table {name} has {} rows instead of {}",

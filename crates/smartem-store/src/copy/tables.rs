@@ -12,6 +12,8 @@ pub(crate) enum Kind {
     /// A text that comes back as it was also where there is no character of number 0.
     Name,
     Json,
+    /// JSON of which PostgreSQL keeps what it means, not how it is written.
+    Jsonb,
     Bytes,
     /// 0 or 1 on SQLite.
     Bool,
@@ -36,6 +38,8 @@ pub(crate) struct Table {
     /// On PostgreSQL; SQLite has no schemas.
     pub(crate) schema: &'static str,
     pub(crate) name: &'static str,
+    /// On SQLite, and in messages.
+    pub(crate) embedded: &'static str,
     pub(crate) columns: &'static [Column],
     /// The columns of its key, in whose order rows are read and written.
     pub(crate) key: &'static str,
@@ -60,11 +64,25 @@ const fn table(
     Table {
         schema,
         name,
+        embedded: name,
         columns,
         key,
         counted: None,
         is_seeded: false,
         only: None,
+    }
+}
+
+/// A table of SensorThings entities.
+const fn sta(
+    name: &'static str,
+    embedded: &'static str,
+    key: &'static str,
+    columns: &'static [Column],
+) -> Table {
+    Table {
+        embedded,
+        ..table("smartem_sta", name, key, columns)
     }
 }
 
@@ -85,10 +103,12 @@ impl Table {
     }
 }
 
-use Kind::{Bool, Bytes, Hour, Int2, Int4, Int8, Json, Name, Nanos, Point, Real, Text, Time};
+use Kind::{
+    Bool, Bytes, Hour, Int2, Int4, Int8, Json, Jsonb, Name, Nanos, Point, Real, Text, Time,
+};
 
 /// Each after those that it refers to.
-pub(crate) const TABLES: [Table; 24] = [
+pub(crate) const TABLES: [Table; 36] = [
     table("smartem", "identity", "id", &[of("id", Text)]).seeded(),
     // The totals of SQLite are made anew; PostgreSQL has them by station and series. Whose log was committed
     // last is no matter of the copy: nothing is left in it.
@@ -407,4 +427,183 @@ pub(crate) const TABLES: [Table; 24] = [
             of("imported_at", Time),
         ],
     ),
+    sta(
+        "thing",
+        "sta_thing",
+        "id",
+        &[
+            of("id", Int8),
+            of("station_key", Int4),
+            of("project", Text),
+            of("name", Text),
+            of("description", Text),
+            of("properties", Jsonb),
+        ],
+    )
+    .counted("id"),
+    sta(
+        "location",
+        "sta_location",
+        "id",
+        &[
+            of("id", Int8),
+            of("station_key", Int4),
+            of("valid_from", Hour),
+            of("project", Text),
+            of("name", Text),
+            of("description", Text),
+            of("encoding_type", Text),
+            of("location", Jsonb),
+            of("properties", Jsonb),
+            of("west", Real),
+            of("south", Real),
+            of("east", Real),
+            of("north", Real),
+        ],
+    )
+    .counted("id"),
+    sta(
+        "thing_location",
+        "sta_thing_location",
+        "thing_id, location_id",
+        &[of("thing_id", Int8), of("location_id", Int8)],
+    ),
+    sta(
+        "historical_location",
+        "sta_historical_location",
+        "id",
+        &[of("id", Int8), of("thing_id", Int8), of("time", Time)],
+    )
+    .counted("id"),
+    sta(
+        "historical_location_location",
+        "sta_historical_location_location",
+        "historical_location_id, location_id",
+        &[of("historical_location_id", Int8), of("location_id", Int8)],
+    ),
+    sta(
+        "sensor",
+        "sta_sensor",
+        "id",
+        &[
+            of("id", Int8),
+            of("instrument", Text),
+            of("project", Text),
+            of("name", Text),
+            of("description", Text),
+            of("encoding_type", Text),
+            of("metadata", Jsonb),
+            of("properties", Jsonb),
+        ],
+    )
+    .counted("id"),
+    sta(
+        "observed_property",
+        "sta_observed_property",
+        "id",
+        &[
+            of("id", Int8),
+            of("indicator", Text),
+            of("project", Text),
+            of("name", Text),
+            of("definition", Text),
+            of("description", Text),
+            of("properties", Jsonb),
+        ],
+    )
+    .counted("id"),
+    // Numbered together with series.
+    sta(
+        "datastream",
+        "sta_datastream",
+        "id",
+        &[
+            of("id", Int8),
+            of("is_refined", Bool),
+            of("thing_id", Int8),
+            of("sensor_id", Int8),
+            of("name", Text),
+            of("description", Text),
+            of("observation_type", Text),
+            of("unit", Jsonb),
+            of("multi_types", Jsonb),
+            of("properties", Jsonb),
+            of("area", Jsonb),
+            of("observations", Int8),
+            of("next_n", Int8),
+            of("phenomenon_start", Time),
+            of("phenomenon_end", Time),
+            of("result_start", Time),
+            of("result_end", Time),
+            of("west", Real),
+            of("south", Real),
+            of("east", Real),
+            of("north", Real),
+        ],
+    )
+    .counted("id"),
+    sta(
+        "datastream_property",
+        "sta_datastream_property",
+        "datastream_id, position",
+        &[
+            of("datastream_id", Int8),
+            of("position", Int4),
+            of("observed_property_id", Int8),
+        ],
+    ),
+    sta(
+        "feature",
+        "sta_feature",
+        "id",
+        &[
+            of("id", Int8),
+            of("location_id", Int8),
+            of("project", Text),
+            of("name", Text),
+            of("description", Text),
+            of("encoding_type", Text),
+            of("feature", Jsonb),
+            of("properties", Jsonb),
+            of("west", Real),
+            of("south", Real),
+            of("east", Real),
+            of("north", Real),
+        ],
+    )
+    .counted("id"),
+    sta(
+        "observation",
+        "sta_observation",
+        "datastream_id, start_time, n",
+        &[
+            of("datastream_id", Int8),
+            of("start_time", Time),
+            of("n", Int8),
+            of("end_time", Time),
+            of("result", Real),
+            of("result_json", Jsonb),
+            of("result_time", Time),
+            of("feature_id", Int8),
+            of("valid_start", Time),
+            of("valid_end", Time),
+            of("quality", Jsonb),
+            of("parameters", Jsonb),
+        ],
+    ),
+    sta(
+        "change",
+        "sta_change",
+        "seq",
+        &[
+            of("seq", Int8),
+            of("entity_type", Int2),
+            of("id", Int8),
+            of("kind", Int2),
+            of("from_n", Int8),
+            of("to_n", Int8),
+            of("at", Time),
+        ],
+    )
+    .counted("seq"),
 ];

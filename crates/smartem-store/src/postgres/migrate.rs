@@ -11,7 +11,9 @@ use tokio_postgres::error::SqlState;
 
 use super::fault::Fault;
 use super::sql::{attempt, params};
+use super::sta::Server;
 use super::{Kind, Postgres, PostgresSettings};
+use crate::sta::keep::{self, Tell};
 use crate::{Migration, StoreError};
 
 /// What a step does to programs that run meanwhile.
@@ -37,7 +39,7 @@ struct Step {
     sql: &'static str,
 }
 
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 4] = [
     Step {
         version: 1,
         name: "first",
@@ -58,6 +60,13 @@ const STEPS: [Step; 3] = [
         phase: Phase::Expand,
         compatible_from: 1,
         sql: include_str!("migrations/0003-retention.sql"),
+    },
+    Step {
+        version: 4,
+        name: "sta",
+        phase: Phase::Expand,
+        compatible_from: 1,
+        sql: include_str!("migrations/0004-sta.sql"),
     },
 ];
 
@@ -171,6 +180,13 @@ pub(crate) async fn apply(settings: &PostgresSettings) -> Result<Vec<Migration>,
             }
             transaction.batch_execute(ROLES_SQL).await?;
         }
+        keep::align(
+            &mut Server {
+                transaction: &transaction,
+            },
+            Tell::No,
+        )
+        .await?;
         Ok(steps.into_iter().map(Step::told).collect())
     })
 }

@@ -32,6 +32,7 @@ mod runs;
 mod series;
 mod settings;
 mod sql;
+mod sta;
 mod station_rows;
 mod stations;
 mod stetl;
@@ -53,6 +54,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
 
+use crate::sta::keep;
 use crate::{Access, PoolNumbers, StoreError};
 pub use facts::ServerFacts;
 use fault::Fault;
@@ -282,9 +284,16 @@ async fn meta(transaction: &Transaction<'_>, key: &str) -> Result<i64, Fault> {
 
 /// The number of the change that this transaction makes: from here on others wait for its commit, so this
 /// is called when nothing is left to do but to write rows that have the number.
+///
+/// Entities of stations that this transaction made stale are brought in line here, through which every writer
+/// of stations goes: where none are, that costs a look at an empty table in a statement that runs anyway.
 async fn next_change(transaction: &Transaction<'_>) -> Result<i64, Fault> {
-    let sql = "UPDATE smartem.meta SET value = value + 1 WHERE key = 'change' RETURNING value";
+    let sql = "UPDATE smartem.meta SET value = value + 1 WHERE key = 'change'
+        RETURNING value, EXISTS (SELECT FROM smartem_sta.stale)";
     let row = transaction.query_typed_one(sql, params![]).await?;
+    if row.try_get(1)? {
+        keep::align(&mut sta::Server { transaction }, keep::Tell::Yes).await?;
+    }
     Ok(row.try_get(0)?)
 }
 

@@ -109,7 +109,7 @@ impl Side for SqliteSide {
     }
 
     async fn count(&mut self, table: &'static Table) -> Result<u64, StoreError> {
-        let sql = format!("SELECT count(*) FROM {}{}", table.name, only(table));
+        let sql = format!("SELECT count(*) FROM {}{}", table.embedded, only(table));
         self.with(move |it| Ok(to_count(it.query_row(&sql, [], |row| row.get(0))?)))
             .await
     }
@@ -119,7 +119,7 @@ impl Side for SqliteSide {
         table: &'static Table,
         column: &'static str,
     ) -> Result<i64, StoreError> {
-        let name = table.name;
+        let name = table.embedded;
         let sql = format!(
             "SELECT max(coalesce((SELECT max({column}) FROM {name}), 0),
                 coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{name}'), 0))"
@@ -141,7 +141,7 @@ impl Side for SqliteSide {
         let seeded = crate::copy::TABLES.iter().filter(|table| table.is_seeded);
         let sql = seeded.fold(String::new(), |mut sql, table| {
             // Writing to a String cannot fail.
-            let _ = write!(sql, "DELETE FROM {}{};", table.name, only(table));
+            let _ = write!(sql, "DELETE FROM {}{};", table.embedded, only(table));
             sql
         });
         self.with(move |it| Ok(it.execute_batch(&sql)?)).await
@@ -168,9 +168,9 @@ impl Side for SqliteSide {
         self.with(move |it| {
             it.execute(
                 "DELETE FROM sqlite_sequence WHERE name = ?1 AND ?2 > 0",
-                (table.name, after),
+                (table.embedded, after),
             )?;
-            it.execute(sql, (table.name, after))?;
+            it.execute(sql, (table.embedded, after))?;
             Ok(())
         })
         .await
@@ -179,7 +179,9 @@ impl Side for SqliteSide {
     async fn total(&mut self) -> Result<(), StoreError> {
         const TOTALS: &str = "UPDATE meta SET value = (SELECT count(*) FROM observation)
                 WHERE key = 'observations';
-            UPDATE meta SET value = (SELECT count(*) FROM raw_record) WHERE key = 'raw_records';";
+            UPDATE meta SET value = (SELECT count(*) FROM raw_record) WHERE key = 'raw_records';
+            -- The entities of stations were copied too.
+            DELETE FROM sta_stale;";
         self.with(|it| Ok(it.execute_batch(TOTALS)?)).await
     }
 }
@@ -203,7 +205,7 @@ fn columns(table: &Table) -> String {
 }
 
 fn read(connection: &Connection, table: &Table, to: &Sender<Vec<Row>>) -> Result<(), Fault> {
-    let (name, key) = (table.name, table.key);
+    let (name, key) = (table.embedded, table.key);
     let sql = format!(
         "SELECT {} FROM {name}{} ORDER BY {key}",
         columns(table),
@@ -245,6 +247,7 @@ fn cell(column: Column, value: ValueRef<'_>) -> Result<Cell, Fault> {
         (Kind::Real, ValueRef::Real(it)) => Cell::Real(it),
         (Kind::Bytes, ValueRef::Blob(it)) => Cell::Bytes(it.to_vec()),
         (Kind::Text | Kind::Name | Kind::Json, ValueRef::Text(it)) => Cell::Text(utf8(column, it)?),
+        (Kind::Jsonb, ValueRef::Text(it)) => Cell::Json(utf8(column, it)?),
         (Kind::Nanos, ValueRef::Text(it)) => {
             Cell::Nanos(parsed_time(&utf8(column, it)?)?.as_nanosecond())
         }
@@ -265,7 +268,7 @@ fn write(
 ) -> Result<(), Fault> {
     let names = columns(table);
     let places = vec!["?"; names.split(", ").count()].join(", ");
-    let sql = format!("INSERT INTO {} ({names}) VALUES ({places})", table.name);
+    let sql = format!("INSERT INTO {} ({names}) VALUES ({places})", table.embedded);
     let mut statement = connection.prepare(&sql)?;
     while let Some(batch) = from.blocking_recv() {
         for row in &batch {
@@ -297,7 +300,7 @@ impl<'a> Bound<'a> {
             Cell::Null => owned(Value::Null),
             Cell::Int(it) | Cell::Time(it) => owned(Value::Integer(*it)),
             Cell::Real(it) => owned(Value::Real(*it)),
-            Cell::Text(it) => borrowed(ValueRef::Text(it.as_bytes())),
+            Cell::Text(it) | Cell::Json(it) => borrowed(ValueRef::Text(it.as_bytes())),
             Cell::Bytes(it) => borrowed(ValueRef::Blob(it)),
             Cell::Bool(it) => owned(Value::Integer(i64::from(*it))),
             Cell::Nanos(it) => {

@@ -7,7 +7,7 @@ use super::convert::micros;
 use crate::Migration;
 
 /// All steps, the first being version 1.
-const STEPS: [(&str, &str); 7] = [
+const STEPS: [(&str, &str); 8] = [
     ("first", include_str!("migrations/0001-first.sql")),
     (
         "declared-location",
@@ -21,6 +21,7 @@ const STEPS: [(&str, &str); 7] = [
         "imported-models",
         include_str!("migrations/0007-imported-models.sql"),
     ),
+    ("sta", include_str!("migrations/0008-sta.sql")),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (

@@ -9,6 +9,7 @@ mod convert;
 mod copy;
 mod declare;
 mod fault;
+mod functions;
 mod hours;
 mod imported;
 mod intake;
@@ -22,6 +23,7 @@ mod retention;
 mod runs;
 mod series;
 pub(crate) mod snapshot;
+mod sta;
 mod stations;
 #[cfg(test)]
 mod tests;
@@ -29,11 +31,11 @@ mod tokens;
 mod work;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, DropBehavior, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::Semaphore;
 
 use crate::{Access, Migration, ProcessLock, StoreError};
@@ -70,6 +72,8 @@ pub(crate) struct Sqlite {
     /// Idle readers; one permit for each that may be in use.
     readers: Mutex<Vec<Connection>>,
     permits: Semaphore,
+    /// Changes of SensorThings entities that wait for the writer.
+    sta_waiting: sta::Waiting,
 }
 
 impl Sqlite {
@@ -102,6 +106,7 @@ impl Sqlite {
             match access {
                 Access::Create { now } => {
                     migrate::migrate(&mut connection, now)?;
+                    sta::align_all(&mut connection)?;
                 }
                 Access::Existing if found < needed => {
                     return Err(StoreError::NotMigrated {
@@ -122,6 +127,7 @@ impl Sqlite {
             writer: Arc::new(tokio::sync::Mutex::new(connection)),
             readers: Mutex::new(Vec::new()),
             permits: Semaphore::new(READERS),
+            sta_waiting: sta::Waiting::default(),
         })
     }
 
@@ -140,7 +146,9 @@ impl Sqlite {
                 }
                 .into());
             }
-            Ok(migrate::migrate(&mut connection, now)?)
+            let taken = migrate::migrate(&mut connection, now)?;
+            sta::align_all(&mut connection)?;
+            Ok(taken)
         };
         migrated().map_err(|fault| fault.during("migrating the store", &file))
     }
@@ -197,10 +205,17 @@ impl Sqlite {
     {
         let mut connection = Arc::clone(&self.writer).lock_owned().await;
         let transaction = move || -> Result<T, Fault> {
-            let transaction =
+            let mut transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = work(&transaction)?;
-            transaction.commit()?;
+            if !sta::is_stale(&transaction)? {
+                transaction.commit()?;
+                return Ok(done);
+            }
+            // It goes on as one of the SensorThings entities.
+            transaction.set_drop_behavior(DropBehavior::Ignore);
+            drop(transaction);
+            sta::align_and_commit(&mut connection)?;
             Ok(done)
         };
         let file = self.file.clone();
@@ -241,10 +256,7 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        // A plain lock: it is held only to take or put back a connection.
-        let lock = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = lock().pop();
-        let mut connection = match idle {
+        let mut connection = match self.take_reader() {
             Some(connection) => connection,
             None => connect_reader(&self.file)?,
         };
@@ -253,8 +265,21 @@ impl Sqlite {
                 connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
             work(&transaction)
         };
-        lock().push(connection);
+        self.put_reader(connection);
         done
+    }
+
+    fn take_reader(&self) -> Option<Connection> {
+        self.idle_readers().pop()
+    }
+
+    fn put_reader(&self, connection: Connection) {
+        self.idle_readers().push(connection);
+    }
+
+    /// A plain lock: it is held only to take or put back a connection.
+    fn idle_readers(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -309,6 +334,7 @@ fn connect(file: &Path, create: bool) -> rusqlite::Result<Connection> {
     }
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    functions::register(&connection)?;
     Ok(connection)
 }
 
@@ -324,7 +350,7 @@ fn create_private(file: &Path) {
 }
 
 /// Adds to a running total.
-fn add_to_meta(transaction: &Transaction<'_>, key: &str, add: i64) -> rusqlite::Result<()> {
+fn add_to_meta(transaction: &Connection, key: &str, add: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("UPDATE meta SET value = value + ?2 WHERE key = ?1")?
         .execute((key, add))?;
@@ -344,6 +370,6 @@ fn this_change(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
 }
 
 /// Readers keep what they got as long as this number stays the same.
-fn note_change(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+fn note_change(transaction: &Connection) -> rusqlite::Result<()> {
     add_to_meta(transaction, "change", 1)
 }

@@ -258,7 +258,8 @@ impl<'t> SeriesWriter<'t> {
         Ok(())
     }
 
-    /// The key of the series of an observation, which is made when it is unknown.
+    /// The key of the series of an observation, which is made when it is unknown: no datastream has it, not
+    /// even one that is gone.
     fn key(&mut self, observation: &Observation) -> rusqlite::Result<i64> {
         let identity = (
             Arc::clone(&observation.indicator),
@@ -278,8 +279,10 @@ impl<'t> SeriesWriter<'t> {
         }
         self.transaction
             .prepare_cached(
-                "INSERT INTO series (station_key, indicator, sensor, unit, label)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO series (key, station_key, indicator, sensor, unit, label)
+                 VALUES (1 + max(coalesce((SELECT max(key) FROM series), 0),
+                     coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'sta_datastream'), 0)),
+                     ?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![
                 self.station_key,

@@ -23,6 +23,12 @@ mod query;
 mod refining;
 mod retention;
 mod servers;
+mod sta_alike;
+mod sta_data;
+mod sta_keep;
+mod sta_read;
+mod sta_support;
+mod sta_write;
 mod standing;
 mod support;
 mod tokens;
@@ -32,27 +38,31 @@ mod views;
 /// themselves.
 macro_rules! suite {
     (@of $name:ident $on:ident {
-        given { $($module:ident { $($case:ident,)+ })+ }
-        make { $($maker:ident { $($made:ident,)+ })+ }
+        given { $($module:ident { $($case:ident,)+ })* }
+        make { $($maker:ident { $($made:ident,)+ })* }
     }) => {
         mod $name {
-            use crate::servers::{On, World};
             $(mod $module {
-                use super::{On, World};
+                use crate::servers::{On, World};
                 $(#[tokio::test]
                 async fn $case() {
                     let world = World::on(On::$on).await;
                     crate::$module::$case(world.store.clone()).await;
                 })+
-            })+
+            })*
             $(mod $maker {
-                use super::On;
+                use crate::servers::On;
                 $(#[tokio::test]
                 async fn $made() {
                     crate::$maker::$made(On::$on).await;
                 })+
-            })+
+            })*
         }
+    };
+    // Without PgBouncer, to save time: for what does not depend on it.
+    (direct { $($cases:tt)+ }) => {
+        suite! { @of sta_sqlite Sqlite { $($cases)+ } }
+        suite! { @of sta_on_postgres Postgres { $($cases)+ } }
     };
     ($($cases:tt)+) => {
         suite! { @of sqlite Sqlite { $($cases)+ } }
@@ -151,6 +161,61 @@ suite! {
             the_files_of_an_archive_day_come_together,
             a_whole_hour_takes_the_place_of_anything,
             an_hour_that_comes_in_parts_is_refined_when_it_has_ended,
+        }
+    }
+}
+
+suite! {
+    direct {
+        given {}
+        make {
+            sta_keep {
+                a_station_has_all_its_entities,
+                a_station_that_is_renamed_is_described_anew,
+                a_station_that_moves_has_a_history,
+                a_track_that_is_recomputed_leaves_nothing_behind,
+                a_declared_location_comes_first,
+                series_that_come_later_are_datastreams_of_the_same_thing,
+                stations_share_sensors_and_observed_properties,
+                bringing_in_line_again_changes_nothing,
+                the_entities_of_an_older_store_are_made_when_it_is_opened,
+            }
+            sta_write {
+                what_comes_with_an_entity_is_made_with_it,
+                what_makes_no_sense_is_refused_and_leaves_nothing,
+                all_of_a_list_happens_or_nothing,
+                a_thing_that_moves_has_a_history,
+                observations_are_of_the_feature_of_the_newest_location,
+                counts_and_extents_are_exact_after_every_change,
+                a_patch_merges_and_a_put_replaces,
+                results_are_kept_as_they_are,
+                what_cannot_be_without_an_entity_goes_with_it,
+                ids_are_never_given_again,
+                what_the_pipeline_keeps_is_not_changed,
+                who_is_of_a_project_changes_only_what_is_of_it,
+                the_same_again_is_found_by_its_name,
+                entities_are_linked_and_unlinked,
+                changes_are_told_once_in_their_order,
+                one_refused_row_does_not_hold_up_the_others,
+                what_a_filter_selects_is_removed,
+                what_is_not_whole_is_found,
+                many_write_at_once_and_nothing_is_lost,
+                opposite_orders_do_not_stop_anybody,
+            }
+            sta_read {
+                sets_and_entities_of_all_types_are_read,
+                a_path_leads_from_entity_to_entity,
+                pages_hold_each_entity_once_in_every_order,
+                a_cursor_of_another_order_or_of_nothing_is_refused,
+                counts_are_those_of_all_pages,
+                relations_are_expanded_to_any_depth,
+                answers_that_are_too_large_are_refused,
+                filters_select_what_they_say,
+                filters_of_observations_tell_times_and_results,
+                an_observation_tells_how_it_came_about,
+                observations_are_averaged_over_spans_of_time,
+                groups_are_summed_up,
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use rusqlite::types::ValueRef;
 use smartem_simulate::postgres::{self, PgBouncer, Postgres};
 use smartem_store::{Access, PostgresSettings, Store, StoreError};
 use tempfile::TempDir;
@@ -51,10 +52,70 @@ impl World {
         connect(self.dir.path(), self.database.as_ref(), self.on).await
     }
 
+    /// What a question of the tables gives, a line a row, values with `|` between them. `{thing}` stands for the
+    /// table of SensorThings on either backend, `{epoch:column}` for the seconds of a time.
+    pub(crate) fn rows(&self, question: &str) -> Vec<String> {
+        let question = self.in_words_of_the_backend(question);
+        if let Some(database) = &self.database {
+            return database.lines(&question);
+        }
+        let file = self.dir.path().join(Store::FILE_NAME);
+        let connection = rusqlite::Connection::open(file).unwrap();
+        let mut statement = connection.prepare(&question).unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| {
+            let values = (0..columns).map(|at| match row.get_ref(at).unwrap() {
+                ValueRef::Null => String::new(),
+                ValueRef::Integer(value) => value.to_string(),
+                ValueRef::Real(value) => value.to_string(),
+                ValueRef::Text(value) | ValueRef::Blob(value) => {
+                    String::from_utf8_lossy(value).into_owned()
+                }
+            });
+            Ok(values.collect::<Vec<_>>().join("|"))
+        });
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// Changes tables as no program does; see [`World::rows`].
+    pub(crate) fn damage(&self, statement: &str) {
+        let statement = self.in_words_of_the_backend(statement);
+        if let Some(database) = &self.database {
+            database.lines(&statement);
+            return;
+        }
+        let file = self.dir.path().join(Store::FILE_NAME);
+        let connection = rusqlite::Connection::open(file).unwrap();
+        connection.execute_batch(&statement).unwrap();
+    }
+
+    fn in_words_of_the_backend(&self, question: &str) -> String {
+        let is_embedded = self.database.is_none();
+        let mut words = String::new();
+        let mut rest = question;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (word, after) = after.split_once('}').unwrap();
+            words.push_str(before);
+            words.push_str(&match (word.split_once(':'), is_embedded) {
+                (Some((_, column)), true) => format!("({column} / 1000000)"),
+                (Some((_, column)), false) => format!("extract(epoch FROM {column})::bigint"),
+                (None, true) => format!("sta_{word}"),
+                (None, false) => format!("smartem_sta.{word}"),
+            });
+            rest = after;
+        }
+        words + rest
+    }
+
     /// The store of a PostgreSQL as another user opens it.
     pub(crate) async fn as_user(&self, user: &str) -> Result<Store, StoreError> {
         let settings = self.database().settings_of(user);
         Store::connect(self.dir.path(), &settings, Access::Existing).await
+    }
+
+    /// On what it runs.
+    pub(crate) fn kind(&self) -> On {
+        self.on
     }
 
     /// Where the store is of a PostgreSQL.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+use smartem_model::Vocabulary;
 use smartem_refine::Definition;
 
 use super::{import, open_store, print_table};
@@ -59,7 +60,7 @@ fn show(name: &str, global: &Global) -> anyhow::Result<ExitCode> {
         "{} ({}), definition {}",
         definition.name, definition.label.en, definition.id
     ));
-    let vocabulary = platform::vocabulary()?.with_units(definition.units());
+    let vocabulary = Vocabulary::builtin().clone().with_units(definition.units());
     let rows: Vec<[String; _]> = definition
         .outputs()
         .map(|(indicator, unit, sensor)| {
@@ -91,7 +92,7 @@ fn show(name: &str, global: &Global) -> anyhow::Result<ExitCode> {
 fn check(file: &std::path::Path) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("{} cannot be read", file.display()))?;
-    match Definition::from_toml(&text, &platform::vocabulary()?) {
+    match Definition::from_toml(&text, Vocabulary::builtin()) {
         Ok(definition) => {
             let count = definition.outputs().count();
             output::line(format_args!(

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use smartem_collect::import::stetl::{Import, Imported, PROCESS, Tally, WHALE};
 use smartem_etl::Progress;
+use smartem_model::Vocabulary;
 use smartem_store::{PostgresSettings, StetlSource, Store};
 use toml::Value;
 
 use super::{open_migrated_store, print_table};
 use crate::cli::ImportStetl;
 use crate::config::{Config, UsageError};
-use crate::platform::{self, Platform};
+use crate::platform::Platform;
 use crate::{clock, output, signals};
 
 /// Raw records have 200 kB, refined values 100 bytes.
@@ -62,7 +63,7 @@ async fn import(
     whale: Option<String>,
 ) -> anyhow::Result<Imported> {
     let platform = Platform::new(config.clone())?;
-    let vocabulary = platform::vocabulary()?;
+    let vocabulary = Vocabulary::builtin();
     let bar = Progress::shown(PROCESS);
     let there = source.counts(i64::MAX, i64::MAX).await?;
     bar.set_goal(there.iter().map(|it| it.raw + it.refined).sum());
@@ -77,7 +78,7 @@ async fn import(
     let import = Import {
         source,
         store,
-        vocabulary: &vocabulary,
+        vocabulary: vocabulary,
         types: platform
             .catalogue
             .iter()

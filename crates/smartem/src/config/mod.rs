@@ -60,6 +60,36 @@ pub(crate) struct ServeConfig {
     #[serde(deserialize_with = "address_or_none")]
     pub internal_listen: Option<SocketAddr>,
     pub stale_after: SignedDuration,
+    /// Empty: as each request calls the server.
+    #[serde(deserialize_with = "web_address_or_none")]
+    pub public_url: Option<String>,
+    pub sensorthings: SensorThingsConfig,
+}
+
+/// The SensorThings service.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SensorThingsConfig {
+    /// Whether everybody may write.
+    pub open_writing: bool,
+    /// Whether the root lists the sets of version 1.0 only.
+    pub core_only: bool,
+    /// The most entities of a page.
+    pub top_max: u64,
+    /// What the root tells of MQTT.
+    pub mqtt_endpoints: Vec<String>,
+}
+
+impl Default for SensorThingsConfig {
+    fn default() -> Self {
+        let usual = smartem_serve::SensorThingsSettings::default();
+        Self {
+            open_writing: usual.open_writing,
+            core_only: usual.core_only,
+            top_max: usual.top_max,
+            mqtt_endpoints: usual.mqtt,
+        }
+    }
 }
 
 impl Default for ServeConfig {
@@ -68,8 +98,33 @@ impl Default for ServeConfig {
             listen: ([127, 0, 0, 1], 8080).into(),
             internal_listen: None,
             stale_after: SignedDuration::from_hours(2),
+            public_url: None,
+            sensorthings: SensorThingsConfig::default(),
         }
     }
+}
+
+/// An address of the web without a slash at its end; empty: none.
+fn web_address_or_none<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(text)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parsed = url::Url::parse(&text).ok();
+    let is_usable = parsed.is_some_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+    });
+    if !is_usable {
+        return Err(D::Error::custom(format!(
+            "`{text}` is no address of the web; write one such as \"https://data.example.org\", or leave it \
+             empty"
+        )));
+    }
+    Ok(Some(text.trim_end_matches('/').to_owned()))
 }
 
 /// An address; empty: none.

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The rooms from the top down, each with those it may know.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("smartem-model", &[]),
     ("smartem-refine", &["smartem-model"]),
     ("smartem-points", &[]),
-    ("smartem-store", &["smartem-model", "smartem-points"]),
+    ("smartem-sta", &["smartem-model"]),
+    (
+        "smartem-store",
+        &["smartem-model", "smartem-points", "smartem-sta"],
+    ),
     (
         "smartem-etl",
         &["smartem-model", "smartem-refine", "smartem-store"],
@@ -23,6 +27,8 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("smartem-mqtt", &[]),
     // Plays the outside world, so it knows nothing of the platform.
     ("smartem-simulate", &[]),
+    // Tries servers of any maker, so it knows none.
+    ("sta-conformance", &[]),
     // Reads `deploy/`, for tests.
     ("smartem-deploy", &[]),
     (
@@ -49,7 +55,12 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ),
     (
         "smartem-serve",
-        &["smartem-model", "smartem-store", "smartem-http"],
+        &[
+            "smartem-model",
+            "smartem-sta",
+            "smartem-store",
+            "smartem-http",
+        ],
     ),
     (
         "smartem",
@@ -57,6 +68,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
             "smartem-model",
             "smartem-points",
             "smartem-refine",
+            "smartem-sta",
             "smartem-store",
             "smartem-etl",
             "smartem-influxdb",

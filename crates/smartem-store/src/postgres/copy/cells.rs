@@ -12,12 +12,15 @@ use super::super::fault::Fault;
 use super::super::points::names::{given, kept};
 use crate::copy::{Cell, Column, Kind, Row, Table};
 
+/// What comes before the text of a `jsonb`: the version of its form.
+const JSONB: u8 = 1;
+
 /// A column as a statement selects it.
 pub(super) fn read_as(column: Column) -> String {
     let name = column.name;
     match column.kind {
         Kind::Int2 | Kind::Int4 | Kind::Int8 => format!("\"{name}\"::bigint"),
-        Kind::Json => format!("\"{name}\"::text"),
+        Kind::Json | Kind::Jsonb => format!("\"{name}\"::text"),
         Kind::Nanos => format!("\"{name}\", {}", beyond(name)),
         Kind::Point => format!("ST_X(\"{name}\"), ST_Y(\"{name}\")"),
         _ => format!("\"{name}\""),
@@ -46,6 +49,7 @@ pub(super) fn types(kind: Kind) -> Vec<Type> {
         Kind::Real => Type::FLOAT8,
         Kind::Text | Kind::Name => Type::TEXT,
         Kind::Json => Type::JSON,
+        Kind::Jsonb => Type::JSONB,
         // The bytes of a point are those that PostGIS receives.
         Kind::Bytes | Kind::Point => Type::BYTEA,
         Kind::Bool => Type::BOOL,
@@ -68,6 +72,10 @@ pub(super) fn cells(table: &Table, row: &tokio_postgres::Row) -> Result<Row, Fau
                 None => None,
             },
             Kind::Text | Kind::Json => row.try_get::<_, Option<String>>(at)?.map(Cell::Text),
+            Kind::Jsonb => match row.try_get::<_, Option<&str>>(at)? {
+                Some(json) => Some(Cell::Json(rewritten(json)?)),
+                None => None,
+            },
             Kind::Bytes => row.try_get::<_, Option<Vec<u8>>>(at)?.map(Cell::Bytes),
             Kind::Bool => row.try_get::<_, Option<bool>>(at)?.map(Cell::Bool),
             Kind::Time => row.try_get::<_, Option<At>>(at)?.map(|it| Cell::Time(it.0)),
@@ -96,6 +104,13 @@ pub(super) fn cells(table: &Table, row: &tokio_postgres::Row) -> Result<Row, Fau
     Ok(cells)
 }
 
+/// JSON as the embedded store writes it.
+fn rewritten(json: &str) -> Result<String, Fault> {
+    let value: serde_json::Value =
+        serde_json::from_str(json).map_err(|_| Fault::unknown("the JSON", json))?;
+    Ok(value.to_string())
+}
+
 /// A value as it is written.
 #[derive(Debug)]
 pub(super) enum Bound<'a> {
@@ -107,6 +122,7 @@ pub(super) enum Bound<'a> {
     Bool(bool),
     At(At),
     Bytes(&'a [u8]),
+    Jsonb(&'a str),
     Name(Cow<'a, str>),
     Point([u8; 25]),
 }
@@ -132,6 +148,7 @@ pub(super) fn bound<'a>(
         (_, Cell::Bool(it)) => Bound::Bool(*it),
         (_, Cell::Time(it)) => Bound::At(At(*it)),
         (Kind::Name, Cell::Text(it)) => Bound::Name(kept(it)),
+        (_, Cell::Json(it)) => Bound::Jsonb(it),
         (_, Cell::Text(it)) => Bound::Bytes(it.as_bytes()),
         (_, Cell::Bytes(it)) => Bound::Bytes(it),
         (_, Cell::Point(lon, lat)) => Bound::Point(ewkb(*lon, *lat)),
@@ -161,6 +178,10 @@ impl ToSql for Bound<'_> {
             Self::Bool(it) => out.put_u8(u8::from(*it)),
             Self::At(it) => return it.to_sql(of, out),
             Self::Bytes(it) => out.put_slice(it),
+            Self::Jsonb(it) => {
+                out.put_u8(JSONB);
+                out.put_slice(it.as_bytes());
+            }
             Self::Name(it) => out.put_slice(it.as_bytes()),
             Self::Point(it) => out.put_slice(it),
         }

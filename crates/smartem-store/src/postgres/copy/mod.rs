@@ -175,7 +175,7 @@ impl<'a> PostgresSide<'a> {
             if batch.is_empty() {
                 continue;
             }
-            if table.name == "observation" {
+            if table.embedded == "observation" {
                 self.ensure_partitions(table, &batch, &mut months).await?;
             }
             let sink = self.transaction.copy_in::<_, Bytes>(&sql).await?;
@@ -225,6 +225,9 @@ impl<'a> PostgresSide<'a> {
             FROM (SELECT station_key, count(*) AS rows FROM smartem_raw.raw_record GROUP BY 1) r
             WHERE r.station_key = s.key";
         self.transaction.execute_typed(TOTALS, params![]).await?;
+        // The entities of stations were copied too.
+        let settled = "DELETE FROM smartem_sta.stale";
+        self.transaction.execute_typed(settled, params![]).await?;
         // The planner is to know at once what is there.
         let names: Vec<String> = TABLES.iter().map(name).collect();
         let analyze = format!("ANALYZE {}", names.join(", "));
@@ -250,11 +253,11 @@ impl Side for PostgresSide<'_> {
         table: &'static Table,
         column: &'static str,
     ) -> Result<i64, StoreError> {
-        let table = name(table);
+        let (table, sequence) = (name(table), sequence(table, column));
         let sql = format!(
             "SELECT greatest((SELECT coalesce(max({column}), 0) FROM {table}),
                 (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END
-                    FROM {table}_{column}_seq))::bigint"
+                    FROM {sequence}))::bigint"
         );
         let number = self.number(&sql).await;
         self.told(number)
@@ -292,7 +295,7 @@ impl Side for PostgresSide<'_> {
         if after == 0 {
             return Ok(());
         }
-        let sql = format!("SELECT setval('{}_{column}_seq', {after})", name(table));
+        let sql = format!("SELECT setval('{}', {after})", sequence(table, column));
         let set = self.number(&sql).await;
         self.told(set.map(|_| ()))
     }
@@ -305,6 +308,14 @@ impl Side for PostgresSide<'_> {
 
 fn name(table: &Table) -> String {
     format!("{}.{}", table.schema, table.name)
+}
+
+/// What a column counts by; datastreams are numbered together with series.
+fn sequence(table: &Table, column: &str) -> String {
+    match table.embedded {
+        "sta_datastream" => "smartem_refined.series_key_seq".to_owned(),
+        _ => format!("{}_{column}_seq", name(table)),
+    }
 }
 
 fn only(table: &Table) -> String {

@@ -6,6 +6,7 @@
 //! which answers go wrong, each run perhaps killed, and then once more over a good line.
 
 mod outputs;
+mod publisher;
 mod sources;
 pub(crate) mod stage;
 
