@@ -107,10 +107,10 @@ impl Compiler {
                 plain(&number.as_real(dialect), &json.number(dialect))
             }
             (Value::Json(json), Value::Text(text)) => {
-                Ok(texts(dialect, op, &json.text(dialect), text))
+                Ok(texts(dialect, op, &json.written(dialect), text))
             }
             (Value::Text(text), Value::Json(json)) => {
-                Ok(texts(dialect, op, text, &json.text(dialect)))
+                Ok(texts(dialect, op, text, &json.written(dialect)))
             }
             (Value::Json(json), Value::Bool(truth)) => plain(&json.boolean(dialect), truth),
             (Value::Bool(truth), Value::Json(json)) => plain(truth, &json.boolean(dialect)),

@@ -140,6 +140,22 @@ impl Json {
         self.typed(dialect, "text")
     }
 
+    /// As text for a comparison with one: a text, or a result that is a number as it is written.
+    pub(super) fn written(&self, dialect: Dialect) -> String {
+        let text = self.text(dialect);
+        let Some(number) = &self.number else {
+            return text;
+        };
+        let number = match dialect {
+            Dialect::Sqlite => format!(
+                "CASE WHEN {number} = CAST({number} AS INTEGER) \
+                 THEN CAST(CAST({number} AS INTEGER) AS TEXT) ELSE CAST({number} AS TEXT) END"
+            ),
+            Dialect::Postgres => format!("({number})::text"),
+        };
+        format!("COALESCE({text}, {number})")
+    }
+
     pub(in super::super) fn boolean(&self, dialect: Dialect) -> String {
         if self.document.is_empty() {
             return match dialect {
