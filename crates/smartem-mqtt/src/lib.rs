@@ -17,8 +17,8 @@ mod subscription;
 mod tls;
 
 pub use broker::{
-    Authority, Broker, BrokerCounts, BrokerError, BrokerSettings, Door, Filters, Login,
-    LoginRefused, Place, Publisher,
+    Authority, Broker, BrokerCounts, BrokerError, BrokerSettings, BrokerState, Door, Filters,
+    Login, LoginRefused, Place, Publisher,
 };
 pub use client::{ConnectError, RemoteTls};
 pub use incoming::{Incoming, QoS, Receipt, Refused, Topic};

@@ -5,7 +5,7 @@
 //! - [`ResourcePath`], [`Query`], [`Expr`]: what a URL asks for
 //! - [`Entity`], [`Record`], [`Page`]: what a store answers
 //! - [`Draft`], [`Operation`]: what a client wants to have written; [`body`] reads it of JSON
-//! - [`write`]: answers as JSON, CSV and GeoJSON
+//! - [`mod@write`]: answers as JSON, CSV and GeoJSON
 //!
 //! The core is shaped after version 2.0: a datastream may have several observed properties (version 1.1 shows
 //! it as `MultiDatastream`), and an observation needs no feature.

@@ -13,7 +13,7 @@ use smartem_sta::{Author, Operation, Outcome};
 use crate::backend::{Backend, on};
 use crate::postgres::{self, Postgres};
 use crate::sqlite::{Sqlite, blocking, snapshot};
-use crate::sta::changes;
+use crate::sta::{changes, check};
 use crate::{
     Backlog, ChangeMark, ChangedHour, ChangedRecord, Changes, ChangesOf, CheckReport, Claimed,
     Columns, CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, ImportReport,
@@ -563,12 +563,35 @@ impl Store {
     /// Reads everything and compares it with its sums.
     pub async fn check(&self) -> Result<CheckReport, StoreError> {
         let mut report = on!(self.backend, check())?;
+        report.problems.extend(self.entity_problems().await?);
         let dir = self.dir().to_owned();
         let problems = blocking("checking the log of points", move || {
             Ok(crate::points::check_log(&dir))
         });
         report.problems.extend(problems.await?);
         Ok(report)
+    }
+}
+
+impl Store {
+    /// What is wrong with the SensorThings entities, in words.
+    async fn entity_problems(&self) -> Result<Vec<String>, StoreError> {
+        const ACTION: &str = "checking entities";
+        let problems = match &self.backend {
+            Backend::Sqlite(it) => {
+                it.sta_reading(ACTION, |sql| check::problems(sql).boxed())
+                    .await
+            }
+            Backend::Postgres(it) => {
+                let checking = it.sta_reading(ACTION, |sql| check::problems(sql).boxed());
+                checking.boxed().await
+            }
+        };
+        problems.map_err(|error| match error {
+            StaError::Store(error) => error,
+            // Nobody asked for anything that could be refused.
+            _ => StoreError::Interrupted { action: ACTION },
+        })
     }
 }
 

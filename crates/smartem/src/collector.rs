@@ -19,7 +19,7 @@ use smartem_collect::receive::{first_admin_token, overview};
 use smartem_etl::Clock;
 use smartem_http::auth::{Authority, Guard, GuardSettings};
 use smartem_http::{Metric, MetricSource, ServicePart};
-use smartem_mqtt::{Broker, Incoming, Subscription};
+use smartem_mqtt::{Broker, BrokerState, Incoming, Subscription};
 use smartem_store::{Points, PointsSettings, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -228,6 +228,37 @@ fn of_databases(counts: PointCounts) -> MetricSource {
     })
 }
 
+/// What the own broker is busy with.
+fn of_broker(state: &BrokerState) -> [Metric; 5] {
+    [
+        Metric::gauge(
+            "smartem_mqtt_connections",
+            "Connections to the own broker of MQTT.",
+            state.connections as f64,
+        ),
+        Metric::gauge(
+            "smartem_mqtt_guests",
+            "Connections of clients without a token.",
+            state.guests as f64,
+        ),
+        Metric::gauge(
+            "smartem_mqtt_subscriptions",
+            "Subscriptions at the own broker of MQTT.",
+            state.subscriptions as f64,
+        ),
+        Metric::counter(
+            "smartem_mqtt_turned_away_total",
+            "Connections for which there was no place.",
+            state.counts.turned_away as f64,
+        ),
+        Metric::counter(
+            "smartem_mqtt_undelivered_total",
+            "Messages that a subscriber did not get because it was too slow, or they were too large for it.",
+            state.counts.undelivered as f64,
+        ),
+    ]
+}
+
 /// Messages on their way into points.
 struct Mqtt {
     from: From,
@@ -304,9 +335,9 @@ impl Mqtt {
 
     fn metrics(&self) -> MetricSource {
         let counts = self.counts.clone();
-        let connection = match &self.from {
-            From::Broker(_) => None,
-            From::Subscription(subscription) => Some(subscription.connection()),
+        let (connection, broker) = match &self.from {
+            From::Broker(broker) => (None, Some(broker.state())),
+            From::Subscription(subscription) => (Some(subscription.connection()), None),
         };
         Arc::new(move || {
             let now = counts();
@@ -339,6 +370,8 @@ impl Mqtt {
                     if is_connected() { 1.0 } else { 0.0 },
                 )
             }));
+            let broker = broker.as_ref().and_then(|state| state());
+            told.extend(broker.iter().flat_map(of_broker));
             told
         })
     }

@@ -379,3 +379,35 @@ async fn a_stop_waits_for_what_was_taken_in() {
     client.end().await;
     timeout(PATIENCE, stopping).await.unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_frames_do_not_stop_the_broker() {
+    let server = Server::usual().await;
+    for round in 0..200 {
+        let mut socket = server.socket("mqtt").await.unwrap();
+        if round % 2 == 0 {
+            let login = Message::Binary(connect("random").into());
+            socket.send(login).await.unwrap();
+        }
+        for _ in 0..rand::random_range(1..8) {
+            let length = rand::random_range(0..200);
+            let bytes: Vec<u8> = (0..length).map(|_| rand::random()).collect();
+            let frame = match rand::random_range(0..6) {
+                0 => Message::Ping(bytes[..bytes.len().min(125)].to_vec().into()),
+                1 => Message::text(String::from_utf8_lossy(&bytes).into_owned()),
+                _ => Message::Binary(bytes.into()),
+            };
+            // It may have had enough.
+            if socket.send(frame).await.is_err() {
+                break;
+            }
+        }
+    }
+    let free = async {
+        while server.broker.connected() > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, free).await.unwrap();
+    server.client().await;
+}

@@ -19,7 +19,7 @@ use crate::incoming::{Incoming, QoS};
 
 /// So many filters a session may have.
 const MAX_FILTERS: usize = 1_000;
-/// So many filters a guest may have: each costs the program work.
+/// So many filters a guest may have.
 const MAX_GUEST_FILTERS: usize = 50;
 
 pub(super) struct Hub {
@@ -34,6 +34,7 @@ pub(super) struct Hub {
     subscriptions: AtomicUsize,
     sessions: Mutex<HashMap<SessionKey, Arc<Session>>>,
     guests: Arc<Semaphore>,
+    guest_subscriptions: AtomicUsize,
     session_log: Option<Arc<SessionLog>>,
 }
 
@@ -99,6 +100,7 @@ impl Hub {
             subscriptions: AtomicUsize::new(0),
             sessions: Mutex::new(sessions),
             guests,
+            guest_subscriptions: AtomicUsize::new(0),
             session_log,
         })
     }
@@ -211,9 +213,39 @@ impl Hub {
             gone |= router.unsubscribe(filter, session);
         }
         drop(router);
-        self.subscriptions
-            .fetch_sub(filters.len(), Ordering::Relaxed);
+        self.ended(session, filters.len());
         self.tell_filters(gone);
+    }
+
+    /// Takes one of the subscriptions of guests, where there is one left.
+    fn has_room_for_guest(&self) -> bool {
+        let most = self.settings.max_guest_subscriptions;
+        let taken = &self.guest_subscriptions;
+        let more = |taken| (taken < most).then_some(taken + 1);
+        taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    /// Notes the end of subscriptions of a session.
+    fn ended(&self, session: &Session, number: usize) {
+        self.subscriptions.fetch_sub(number, Ordering::Relaxed);
+        if self.authority.is_guest(&session.key.user) {
+            self.guest_subscriptions
+                .fetch_sub(number, Ordering::Relaxed);
+        }
+    }
+
+    /// How many guests there are.
+    pub(super) fn guests(&self) -> usize {
+        let most = self.settings.max_guests.min(Semaphore::MAX_PERMITS);
+        most.saturating_sub(self.guests.available_permits())
+    }
+
+    /// How many connections there are, by the places that are left.
+    pub(super) fn connected(&self, places: &Semaphore) -> usize {
+        let most = self.settings.max_connections.max(1);
+        most.saturating_sub(places.available_permits())
     }
 
     fn router(&self) -> RwLockReadGuard<'_, Router> {
@@ -239,7 +271,8 @@ impl Hub {
         wish: Wish,
         id: Option<NonZeroU32>,
     ) -> bool {
-        let most = if self.authority.is_guest(&session.key.user) {
+        let is_guest = self.authority.is_guest(&session.key.user);
+        let most = if is_guest {
             MAX_GUEST_FILTERS
         } else {
             MAX_FILTERS
@@ -247,6 +280,10 @@ impl Hub {
         let Some(new) = session.add_filter(filter, most) else {
             return false;
         };
+        if is_guest && new && !self.has_room_for_guest() {
+            session.remove_filter(filter);
+            return false;
+        }
         self.keep_no_more(session);
         let mut router = self.router_mut();
         let changed = router.subscribe(filter, session, wish, id);
@@ -278,7 +315,7 @@ impl Hub {
             return false;
         }
         let gone = self.router_mut().unsubscribe(filter, session);
-        self.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        self.ended(session, 1);
         self.tell_filters(gone);
         true
     }

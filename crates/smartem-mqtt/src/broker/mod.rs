@@ -49,6 +49,8 @@ pub struct BrokerSettings {
     pub max_connections: usize,
     /// So many of them of guests ([`Authority::is_guest`]).
     pub max_guests: usize,
+    /// So many subscriptions of all guests together: each costs whoever publishes work.
+    pub max_guest_subscriptions: usize,
     /// The largest packet, in bytes.
     pub max_packet_bytes: u32,
     /// So many messages of QoS 1 and 2 of a connection may wait for their answer, in each direction;
@@ -77,6 +79,7 @@ impl Default for BrokerSettings {
             listen_tls: None,
             max_connections: 1_000,
             max_guests: 500,
+            max_guest_subscriptions: 5_000,
             max_packet_bytes: 1024 * 1024,
             max_inflight: 1_000,
             max_keep_alive_s: 3_600,
@@ -134,6 +137,19 @@ pub struct BrokerCounts {
     /// Messages that a subscriber did not get because its queue was full or the message too large for
     /// it, and messages that were not retained.
     pub undelivered: u64,
+}
+
+/// What a broker is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BrokerState {
+    /// Connections, those that are logging in included.
+    pub connections: usize,
+    /// Connections of guests.
+    pub guests: usize,
+    /// Subscriptions, those of clients that are away included.
+    pub subscriptions: usize,
+    /// What it has done.
+    pub counts: BrokerCounts,
 }
 
 /// A running broker. Dropped, it ends its connections at once.
@@ -227,8 +243,22 @@ impl Broker {
 
     /// How many connections there are now.
     pub fn connected(&self) -> usize {
-        let most = self.hub.settings.max_connections.max(1);
-        most.saturating_sub(self.places.available_permits())
+        self.hub.connected(&self.places)
+    }
+
+    /// Tells what the broker is busy with, to somebody who does not have it; `None` once it has ended.
+    pub fn state(&self) -> impl Fn() -> Option<BrokerState> + Send + Sync + use<> {
+        // Held, the hub would keep the way to the receiver open.
+        let (hub, places) = (Arc::downgrade(&self.hub), self.places.clone());
+        move || {
+            let hub = hub.upgrade()?;
+            Some(BrokerState {
+                connections: hub.connected(&places),
+                guests: hub.guests(),
+                subscriptions: hub.subscriptions(),
+                counts: hub.counters.snapshot(),
+            })
+        }
     }
 
     /// How many subscriptions there are, those of clients that are away included.

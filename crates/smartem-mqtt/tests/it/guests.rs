@@ -109,21 +109,48 @@ async fn guests_leave_places_to_others_and_no_session_behind() {
     again.wait().unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_guest_has_few_subscriptions() {
-    let (broker, _inbox) = broker().await;
-    let filters: Vec<String> = (0..60).map(|number| format!("open/{number}")).collect();
+/// A guest with so many filters.
+fn subscribe_to_many(broker: &Broker, number: usize) -> Child {
+    let filters: Vec<String> = (0..number).map(|number| format!("open/{number}")).collect();
     let mut more = vec!["-V", "mqttv5"];
     for filter in &filters {
         more.extend(["-t", filter]);
     }
     let arguments = arguments(broker.address().unwrap(), &more);
-    let mut child = mosquitto::spawn("mosquitto_sub", arguments).unwrap();
+    mosquitto::spawn("mosquitto_sub", arguments).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_have_few_subscriptions_each_and_together() {
+    let (broker, _inbox) = broker_with(BrokerSettings {
+        max_guest_subscriptions: 70,
+        ..settings()
+    })
+    .await;
+    let mut first = subscribe_to_many(&broker, 60);
     until(|| broker.subscriptions() > 0).await;
     sleep(Duration::from_millis(100)).await;
     assert_eq!(broker.subscriptions(), 50);
-    let _ = child.kill();
-    child.wait().unwrap();
+    let mut second = subscribe_to_many(&broker, 30);
+    until(|| broker.subscriptions() > 50).await;
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(broker.subscriptions(), 70);
+    let state = broker.state();
+    let now = state().unwrap();
+    assert_eq!((now.connections, now.guests, now.subscriptions), (2, 2, 70));
+
+    for child in [&mut first, &mut second] {
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    until(|| broker.subscriptions() == 0).await;
+    // What is free again is there for the next one.
+    let mut third = subscribe_to_many(&broker, 30);
+    until(|| broker.subscriptions() == 30).await;
+    let _ = third.kill();
+    third.wait().unwrap();
+    broker.stop().await;
+    until(|| state().is_none()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! JSON that clients send, as drafts of entities, changes and observations (18-088, sections 10 and 11).
 //!
-//! - [`draft`]: an entity to be made, with others inline; [`changes`]: what PATCH and PUT change
-//! - [`observation`]: the short way for the commonest body; [`data_array`]: rows of many observations
-//! - [`reference`]: what `$ref` links to
+//! - [`draft()`]: an entity to be made, with others inline; [`changes()`]: what PATCH and PUT change
+//! - [`observation()`]: the short way for the commonest body; [`data_array()`]: rows of many observations
+//! - [`reference()`]: what `$ref` links to
 //!
 //! Members that the standard does not know, links and counts are ignored, so that an entity can be sent as it was
 //! received. A member that is written wrong by its case only is refused: it would be lost. What is wrong is told

@@ -73,7 +73,10 @@ fn canonical(json: &str) -> String {
 fn written(value: &Value) -> String {
     match value {
         Value::Number(number) => match number.as_f64() {
-            Some(real) if number.is_f64() && real.fract() == 0.0 => format!("{real:.0}"),
+            // Zero has no sign there.
+            Some(real) if number.is_f64() && real.fract() == 0.0 => {
+                format!("{:.0}", if real == 0.0 { 0.0 } else { real })
+            }
             _ => number.to_string(),
         },
         Value::Array(items) => {
@@ -133,6 +136,26 @@ mod tests {
             sum.add(row, &mut Vec::new());
         }
         sum
+    }
+
+    #[test]
+    fn json_that_means_the_same_is_the_same() {
+        for (embedded, server) in [
+            (r#"{"b":1,"a":[1.0,-0.0]}"#, r#"{"a": [1.0, 0.0], "b": 1}"#),
+            ("1e16", "10000000000000000"),
+            ("1e-7", "0.0000001"),
+            (r#""\u00fc""#, r#""ü""#),
+        ] {
+            assert_eq!(canonical(embedded), canonical(server));
+        }
+        for (one, other) in [
+            ("1", "2"),
+            ("1", "\"1\""),
+            ("[1,2]", "[2,1]"),
+            ("null", "false"),
+        ] {
+            assert_ne!(canonical(one), canonical(other));
+        }
     }
 
     #[test]

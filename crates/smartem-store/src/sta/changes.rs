@@ -10,6 +10,8 @@ use super::sql::{Dialect, Param, Row, Sql};
 
 /// How many changes are kept, so that who tells them on may be away for a while.
 const KEPT: i64 = 100_000;
+/// Who writes a change whose number this divides removes old ones.
+const TRIMMED_EACH: i64 = 4096;
 
 /// A change of the SensorThings entities ([`crate::Store::sta_changes`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +127,14 @@ impl Changes {
                 "INSERT INTO smartem_sta.change (entity_type, id, kind, from_n, to_n, at)"
             }
         };
-        sql.insert(head, &rows, "").await?;
+        let made = sql.insert(head, &rows, "RETURNING seq").await?;
+        let mut trimmed = false;
+        for row in made {
+            trimmed |= row.int(0)? % TRIMMED_EACH == 0;
+        }
+        if trimmed {
+            trim(sql).await?;
+        }
         Ok(())
     }
 }
@@ -158,7 +167,7 @@ pub(crate) async fn after(
 }
 
 /// Removes all but the newest; how many.
-pub(crate) async fn trim(sql: &mut dyn Sql) -> Result<u64, Fault> {
+async fn trim(sql: &mut dyn Sql) -> Result<u64, Fault> {
     let table = sql.dialect().table("change");
     let kept = sql.dialect().place(1);
     let statement =

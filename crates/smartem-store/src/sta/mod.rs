@@ -2,6 +2,7 @@
 //! [`sql::Dialect`] and run by what each backend has as [`sql::Sql`].
 
 pub(crate) mod changes;
+pub(crate) mod check;
 pub(crate) mod error;
 pub(crate) mod keep;
 mod read;

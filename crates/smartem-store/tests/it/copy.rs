@@ -12,6 +12,7 @@ use serde_json::json;
 use smartem_model::QuarantineReason;
 use smartem_model::raw::RawRecord;
 use smartem_points::{FieldValue, PointBatch, SeriesKey};
+use smartem_sta::Property as P;
 use smartem_store::{
     Access, DatabaseSettings, ImportedModel, LastIntake, LastItem, NameFrom, NewToken, Points,
     PointsSettings, PostgresSettings, Quarantined, RunCount, RunResult, Secret, StationMapping,
@@ -19,6 +20,7 @@ use smartem_store::{
 };
 
 use crate::servers::Database;
+use crate::sta_support::{E, With, create, delete, draft, make, stream, write};
 use crate::support::{fingerprint, id, intake, now, open, record, refine_all, sample, take_in};
 
 const GO_ON: fn(u64, u64) -> ControlFlow<()> = |_, _| ControlFlow::Continue(());
@@ -66,6 +68,36 @@ async fn fill(store: &Store, seed: i64) {
     store.take_in_last(last).await.unwrap();
     operate(store, seed).await;
     push(store, seed).await;
+    observe_more(store, seed).await;
+}
+
+/// What clients of SensorThings write.
+async fn observe_more(store: &Store, seed: i64) {
+    let result = json!({"seed": seed, "1": 1e-7, "zero": 0.0, "a": [1.0, null, "\u{1}ü\""]});
+    let area = json!({"type": "Polygon", "coordinates": [[[0, 0], [1.5, 0], [1.5, 1e-7], [0, 0]]]});
+    let observation = draft(E::Observation, "")
+        .field(P::Result, result.clone())
+        .field(
+            P::PhenomenonTime,
+            json!("2016-01-01T00:00:00.123456Z/2016-01-02T00:00:00Z"),
+        )
+        .field(
+            P::ValidTime,
+            json!("2016-01-01T00:00:00Z/2016-01-02T00:00:00Z"),
+        )
+        .field(P::Parameters, result);
+    let thing = draft(E::Thing, "a client's")
+        .new(draft(E::Location, "l"))
+        .new(
+            stream("s")
+                .field(P::ObservedArea, area)
+                .new(observation)
+                .new(draft(E::Observation, "").field(P::Result, json!(seed))),
+        );
+    write(store, create(thing)).await;
+    // Numbers are not given again in the copy either.
+    let gone = make(store, create(draft(E::Sensor, "gone"))).await;
+    write(store, delete(E::Sensor, gone)).await;
 }
 
 async fn operate(store: &Store, seed: i64) {

@@ -180,18 +180,6 @@ suite! {
                 bringing_in_line_again_changes_nothing,
                 the_entities_of_an_older_store_are_made_when_it_is_opened,
             }
-            sta_read {
-                sets_and_entities_of_all_types_are_read,
-                a_path_leads_from_entity_to_entity,
-                pages_hold_each_entity_once_in_every_order,
-                a_cursor_of_another_order_or_of_nothing_is_refused,
-                counts_are_those_of_all_pages,
-                relations_are_expanded_to_any_depth,
-                answers_that_are_too_large_are_refused,
-                filters_select_what_they_say,
-                filters_of_observations_tell_times_and_results,
-                an_observation_tells_how_it_came_about,
-            }
             sta_write {
                 what_comes_with_an_entity_is_made_with_it,
                 what_makes_no_sense_is_refused_and_leaves_nothing,
@@ -209,6 +197,24 @@ suite! {
                 entities_are_linked_and_unlinked,
                 changes_are_told_once_in_their_order,
                 one_refused_row_does_not_hold_up_the_others,
+                what_a_filter_selects_is_removed,
+                what_is_not_whole_is_found,
+                many_write_at_once_and_nothing_is_lost,
+                opposite_orders_do_not_stop_anybody,
+            }
+            sta_read {
+                sets_and_entities_of_all_types_are_read,
+                a_path_leads_from_entity_to_entity,
+                pages_hold_each_entity_once_in_every_order,
+                a_cursor_of_another_order_or_of_nothing_is_refused,
+                counts_are_those_of_all_pages,
+                relations_are_expanded_to_any_depth,
+                answers_that_are_too_large_are_refused,
+                filters_select_what_they_say,
+                filters_of_observations_tell_times_and_results,
+                an_observation_tells_how_it_came_about,
+                observations_are_averaged_over_spans_of_time,
+                groups_are_summed_up,
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What is read of SensorThings entities. Questions are written as in URLs.
 
+use serde_json::{Value, json};
 use smartem_sta::{Answer, Entity, Expansion, Page, Query, Record, ResourcePath, Version};
 use smartem_store::{ReadLimits, StaError, Store};
 
@@ -611,4 +612,105 @@ pub(crate) async fn an_observation_tells_how_it_came_about(on: On) {
         (Some("Ohm"), &["station_location"][..])
     );
     assert_eq!((&*origin.definition, origin.model), ("jose/1", None));
+}
+
+async fn rows_of(store: &Store, url: &str) -> Vec<Value> {
+    match ask(store, url).await {
+        Ok(Answer::Rows(rows, None)) => rows,
+        other => panic!("{url}: {other:?}"),
+    }
+}
+
+pub(crate) async fn observations_are_averaged_over_spans_of_time(on: On) {
+    let world = world(on).await;
+    let store = &world.store;
+    let rows = rows_of(store, "Datastreams(1)/Observations?resample=4h").await;
+    assert_eq!(
+        rows,
+        [
+            json!({"datastream": 1, "phenomenonTime": "2024-01-01T00:00:00Z/2024-01-01T04:00:00Z",
+                "average": 115.5, "min": 100.5, "max": 130.5, "count": 4, "coverage": 1.0}),
+            json!({"datastream": 1, "phenomenonTime": "2024-01-01T04:00:00Z/2024-01-01T08:00:00Z",
+                "average": 155.5, "min": 140.5, "max": 170.5, "count": 4, "coverage": 1.0}),
+            json!({"datastream": 1, "phenomenonTime": "2024-01-01T08:00:00Z/2024-01-01T12:00:00Z",
+                "average": 185.5, "min": 180.5, "max": 190.5, "count": 2, "coverage": 0.5}),
+        ]
+    );
+    // Sound levels by their energy: 100.5 to 140.5 dB.
+    let rows = rows_of(store, "Datastreams(2)/Observations?resample=1d").await;
+    let energy: f64 = (0..5)
+        .map(|n| 10_f64.powf((100.5 + f64::from(n) * 10.0) / 10.0))
+        .sum();
+    let average = rows[0]["average"].as_f64().unwrap();
+    assert!(
+        (average - 10.0 * (energy / 5.0).log10()).abs() < 1e-9,
+        "{average}"
+    );
+    // Instants count by their hours, intervals by their length; results that are no numbers do not count.
+    let rows = rows_of(store, "Datastreams(11)/Observations?resample=6h").await;
+    assert_eq!(
+        (rows.len(), &rows[0]["coverage"], &rows[0]["count"]),
+        (1, &json!(0.75), &json!(6))
+    );
+    let rows = rows_of(store, "Datastreams(12)/Observations?resample=1h").await;
+    assert_eq!(rows.len(), 1);
+    let all = rows_of(store, "Observations?resample=4h").await;
+    let mut walked = Vec::new();
+    let mut token = String::new();
+    loop {
+        let url = format!("Observations?resample=4h&$top=2{token}");
+        let Ok(Answer::Rows(rows, next)) = ask(store, &url).await else {
+            panic!("{url}");
+        };
+        walked.extend(rows);
+        let Some(next) = next else {
+            break;
+        };
+        token = format!("&$skiptoken={}", next.0);
+    }
+    assert_eq!(walked, all);
+    let skipped = rows_of(store, "Observations?resample=4h&$skip=3").await;
+    assert_eq!(skipped, all[3..]);
+    let mut limits = ReadLimits::at(now());
+    limits.scanned_max = 20;
+    let answer = ask_with(store, "Observations?resample=4h", &limits).await;
+    assert!(
+        matches!(answer, Err(StaError::TooMuch { .. })),
+        "{answer:?}"
+    );
+}
+
+pub(crate) async fn groups_are_summed_up(on: On) {
+    let world = world(on).await;
+    let store = &world.store;
+    let url = "Observations?$apply=filter(Datastream/name eq 'no2')/groupby((Datastream/Thing/name),\
+        aggregate(result with average as mean,result with max as most,$count as n))";
+    assert_eq!(
+        rows_of(store, url).await,
+        [
+            json!({"Datastream": {"Thing": {"name": "20001"}}, "mean": 145.5, "most": 190.5, "n": 10}),
+            json!({"Datastream": {"Thing": {"name": "20002"}}, "mean": 245.5, "most": 290.5, "n": 10}),
+        ]
+    );
+    let url = "Datastreams?$apply=groupby((unitOfMeasurement/symbol),aggregate($count as n,\
+        name with countdistinct as names,name with min as first))";
+    assert_eq!(
+        rows_of(store, url).await,
+        [
+            json!({"unitOfMeasurement": {"symbol": "dB(A)"}, "n": 2, "names": 1, "first": "noiseavg"}),
+            json!({"unitOfMeasurement": {"symbol": "°C"}, "n": 3, "names": 3, "first": "anything"}),
+            json!({"unitOfMeasurement": {"symbol": "µg/m³"}, "n": 2, "names": 1, "first": "no2"}),
+        ]
+    );
+    let url = "Observations?$apply=aggregate(result with average as mean)";
+    let answer = ask(store, url).await;
+    let Err(StaError::Invalid { detail, .. }) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(
+        detail.contains("dB(A)") && detail.contains("µg/m³"),
+        "{detail}"
+    );
+    let url = "Observations?$apply=aggregate($count as n)";
+    assert_eq!(rows_of(store, url).await, [json!({"n": 45})]);
 }

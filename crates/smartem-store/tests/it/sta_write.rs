@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 use smartem_model::Period;
-use smartem_sta::{OnDuplicate, Operation, Outcome, Property as P, ResultValue, TimeValue};
+use smartem_sta::{
+    OnDuplicate, Operation, Outcome, Property as P, Query, ResourcePath, ResultValue, TimeValue,
+    Version,
+};
 
 use crate::servers::{On, World};
 use crate::sta_support::{
@@ -1103,5 +1106,175 @@ pub(crate) async fn one_refused_row_does_not_hold_up_the_others(on: On) {
     assert!(refused[2].1.contains("`result`"), "{refused:?}");
     assert_eq!(world.rows("SELECT count(*) FROM {observation}"), ["97"]);
     assert_eq!(summary(&world), "97|0|99|||5.5|52.25|5.5|52.25");
+    assert_whole(&world).await;
+}
+
+pub(crate) async fn what_a_filter_selects_is_removed(on: On) {
+    let world = World::on(on).await;
+    let store = &world.store;
+    make(store, create(station("t"))).await;
+    let stream = only(&world, "datastream");
+    let rows = (0..2500).map(|n| observed(stream, n, (n % 5) as f64));
+    write(store, observe(rows.collect())).await;
+    let filter = |text: &str, of| {
+        let query = Query::parse(&format!("$filter={text}"), of, Version::V1_1, false).unwrap();
+        query.filter.unwrap()
+    };
+    let many = |path: ResourcePath, text: &str| {
+        let filter = filter(text, path.entity_type());
+        Operation::DeleteMany { path, filter }
+    };
+    let path = || below(E::Datastream, stream, E::Observation);
+    let done = write(store, many(path(), "result gt 1")).await;
+    assert_eq!(done, Outcome::Deleted(1500));
+    assert_eq!(summary(&world), "1000|0|2496|||5.5|52.25|5.5|52.25");
+    assert_eq!(
+        world.rows("SELECT max(result), count(*) FROM {observation}"),
+        ["1|1000"]
+    );
+    let done = write(store, many(path(), "result gt 1")).await;
+    assert_eq!(done, Outcome::Deleted(0));
+    for name in ["a", "b", "keep"] {
+        make(store, create(station(name))).await;
+    }
+    let things = ResourcePath::set(E::Thing);
+    let done = write(store, many(things, "name ne 'keep'")).await;
+    assert_eq!(done, Outcome::Deleted(3));
+    assert_eq!(world.rows("SELECT name FROM {thing}"), ["keep"]);
+    assert_whole(&world).await;
+}
+
+pub(crate) async fn what_is_not_whole_is_found(on: On) {
+    let table = [
+        (
+            "UPDATE {datastream} SET observations = 7",
+            "the total of observations",
+        ),
+        (
+            "UPDATE {datastream} SET phenomenon_start = NULL",
+            "begin or end elsewhere",
+        ),
+        ("UPDATE {datastream} SET west = 1", "of features elsewhere"),
+        (
+            "UPDATE {datastream} SET next_n = 2",
+            "a number would be given again",
+        ),
+        (
+            "DELETE FROM {datastream_property}",
+            "nothing is observed by",
+        ),
+        (
+            "DELETE FROM {historical_location_location}",
+            "no locations are of",
+        ),
+    ];
+    for (damage, told) in table {
+        let world = World::on(on).await;
+        make(&world.store, create(station("t"))).await;
+        let stream = only(&world, "datastream");
+        let all = (0..3).map(|n| observed(stream, n, 1.0)).collect();
+        write(&world.store, observe(all)).await;
+        assert_whole(&world).await;
+        world.damage(damage);
+        let problems = world.store.check().await.unwrap().problems;
+        assert!(
+            problems.len() == 1 && problems[0].contains(told),
+            "{problems:?} of {damage}"
+        );
+    }
+}
+
+/// Sixteen at once, each making observations and things of its own in lists and one by one.
+pub(crate) async fn many_write_at_once_and_nothing_is_lost(on: On) {
+    const CALLERS: i64 = 16;
+    const EACH: i64 = 12;
+    let world = World::on(on).await;
+    make(&world.store, create(station("shared"))).await;
+    let stream_id = only(&world, "datastream");
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..CALLERS {
+        let store = match caller % 2 {
+            0 => world.store.clone(),
+            _ => world.another().await,
+        };
+        callers.spawn(async move {
+            let mut ids = Vec::new();
+            for n in 0..EACH {
+                let at = caller * 1000 + n * 10;
+                let one = draft(E::Observation, "")
+                    .field(P::PhenomenonTime, json!(moment(at).to_string()));
+                let path = below(E::Datastream, stream_id, E::Observation);
+                ids.push(make(&store, create_at(path, one)).await);
+                let two = observe(vec![
+                    observed(stream_id, at + 1, 1.0),
+                    observed(stream_id, at + 2, 1.0),
+                ]);
+                let Outcome::Observations(more) = write(&store, two).await else {
+                    panic!("no list")
+                };
+                ids.extend(more.into_iter().map(Result::unwrap));
+                // One of them is refused, and nothing of its list stays.
+                let bad = vec![
+                    create(draft(E::Thing, "refused")),
+                    delete(E::Thing, 999_999),
+                ];
+                assert!(store.sta_write(&anybody(), bad, now()).await.is_err());
+                // All make the same thing, once.
+                let same = create_once(station("same"), OnDuplicate::Update);
+                write(&store, same).await;
+            }
+            ids
+        });
+    }
+    let mut ids: Vec<i64> = callers.join_all().await.concat();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "an id was given twice");
+    assert_eq!(count as i64, CALLERS * EACH * 3);
+    let kept = world.rows("SELECT count(*) FROM {observation}");
+    assert_eq!(kept, [count.to_string()]);
+    assert_eq!(
+        world.rows("SELECT name, count(*) FROM {thing} GROUP BY name ORDER BY name"),
+        ["same|1", "shared|1"]
+    );
+    assert_whole(&world).await;
+}
+
+/// Two that write to the same datastreams in opposite orders come to an end.
+pub(crate) async fn opposite_orders_do_not_stop_anybody(on: On) {
+    let world = World::on(on).await;
+    for name in ["a", "b"] {
+        make(&world.store, create(station(name))).await;
+    }
+    let streams = world.rows("SELECT id FROM {datastream} ORDER BY id");
+    let streams: Vec<i64> = streams.iter().map(|it| it.parse().unwrap()).collect();
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..4_usize {
+        let store = world.another().await;
+        let order = match caller % 2 {
+            0 => [streams[0], streams[1]],
+            _ => [streams[1], streams[0]],
+        };
+        callers.spawn(async move {
+            for n in 0..8 {
+                let single = |stream| {
+                    let path = below(E::Datastream, stream, E::Observation);
+                    create_at(path, draft(E::Observation, ""))
+                };
+                let operations = order.map(single).to_vec();
+                store
+                    .sta_write(&anybody(), operations, now())
+                    .await
+                    .unwrap();
+                let rows = order.map(|stream| observed(stream, n, 1.0)).to_vec();
+                write(&store, observe(rows)).await;
+            }
+        });
+    }
+    let all = tokio::time::timeout(std::time::Duration::from_secs(60), callers.join_all());
+    all.await.unwrap();
+    let counted = world.rows("SELECT observations FROM {datastream} ORDER BY id");
+    assert_eq!(counted, ["64", "64"]);
     assert_whole(&world).await;
 }

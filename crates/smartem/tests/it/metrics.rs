@@ -193,7 +193,7 @@ fn what_serve_collect_and_up_export_is_on_the_page_and_nothing_else() {
     for program in ["serve", "collect", "up"] {
         let service = start(&place, program);
         let text = metrics(&service);
-        compare(program, &text, &["once there was one"]);
+        compare(program, &text, &["once there was one", "own broker"]);
         let is = |series: &str, value: f64| {
             assert_eq!(sample(&text, series), Some(value), "{series} of {program}");
         };

@@ -6,9 +6,12 @@
 //! - [`order`]: orders and places in them
 //! - [`locate`]: paths, down to the entity that a set belongs to
 //! - [`page`], [`observations`], [`expand`]: entities
+//! - [`apply`], [`resample`]: sums and averages, of rows that [`scan`] gives one after the other
 //!
 //! Observations are in two tables, so each statement about them is made for one of them, or for both.
 
+mod apply;
+mod average;
 mod compile;
 mod expand;
 mod locate;
@@ -16,13 +19,15 @@ mod observations;
 mod order;
 mod page;
 mod relation;
+mod resample;
+mod scan;
 mod table;
 
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use smartem_sta::{Answer, Query, ResourcePath, Target};
+use smartem_sta::{Answer, Expr, Query, ResourcePath, Target};
 
 use crate::Store;
 use crate::backend::Backend;
@@ -67,7 +72,7 @@ impl ReadLimits {
             expanded_default: 100,
             expand_depth: 6,
             entities_max: 200_000,
-            scanned_max: 50_000_000,
+            scanned_max: 5_000_000,
             multi_apart: true,
             now,
         }
@@ -127,6 +132,12 @@ async fn answer(sql: &mut dyn Sql, question: Arc<Question>) -> Result<Answer, Fa
         let place = place.set_or_refuse()?;
         return Ok(Answer::Count(reader.count(&place, query).await?));
     }
+    if let (Some(resample), Place::Set(set)) = (query.resample, &place) {
+        return reader.resample(set, query, resample).await;
+    }
+    if let (Some(apply), Place::Set(set)) = (&query.apply, &place) {
+        return reader.apply(set, query, apply).await;
+    }
     match place {
         Place::Set(set) => Ok(Answer::Many(reader.page(&set, query).await?)),
         Place::One(one) => {
@@ -136,6 +147,29 @@ async fn answer(sql: &mut dyn Sql, question: Arc<Question>) -> Result<Answer, Fa
         }
         Place::Nothing => Ok(Answer::One(None)),
     }
+}
+
+/// Ids of entities of a set for which a filter holds, at most so many of them, in a transaction that is open.
+pub(crate) async fn ids(
+    sql: &mut dyn Sql,
+    path: &ResourcePath,
+    filter: &Expr,
+    now: Timestamp,
+    most: u64,
+) -> Result<Vec<i64>, Fault> {
+    let mut reader = Reader {
+        sql,
+        limits: ReadLimits::at(now),
+        entities: 0,
+    };
+    let query = Query {
+        filter: Some(filter.clone()),
+        top: Some(most),
+        ..Query::default()
+    };
+    let set = reader.locate(path).await?.set_or_refuse()?;
+    let page = reader.page(&set, &query).await?;
+    Ok(page.entities.into_iter().map(|it| it.id).collect())
 }
 
 /// Reads the entities of one answer.

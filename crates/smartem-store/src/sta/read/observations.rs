@@ -35,9 +35,9 @@ pub(super) enum Of<'a> {
 }
 
 /// A datastream with how many observations it has and how many are before those.
-struct Counted {
-    stream: Stream,
-    observations: u64,
+pub(super) struct Counted {
+    pub(super) stream: Stream,
+    pub(super) observations: u64,
     before: u64,
 }
 
@@ -84,7 +84,11 @@ impl Reader<'_> {
     }
 
     /// The set with its datastream where the filter tells which; `None` where there is no such.
-    async fn narrowed(&mut self, set: &Set, query: &Query) -> Result<Option<Set>, Fault> {
+    pub(super) async fn narrowed(
+        &mut self,
+        set: &Set,
+        query: &Query,
+    ) -> Result<Option<Set>, Fault> {
         let told = query.filter.as_ref().and_then(stream_of);
         let (None, Some(id)) = (set.stream, told) else {
             return Ok(Some(*set));
@@ -282,7 +286,7 @@ impl Reader<'_> {
     }
 
     /// The datastreams that have observations, from an id on, leaving out those that are skipped whole.
-    async fn streams(&mut self, from: i64, skip: u64) -> Result<Vec<Counted>, Fault> {
+    pub(super) async fn streams(&mut self, from: i64, skip: u64) -> Result<Vec<Counted>, Fault> {
         let dialect = self.sql.dialect();
         let mut statement = Statement::new(dialect);
         let datastream = dialect.table("datastream");

@@ -6,6 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as JsonValue;
 use smartem_sta::{Cursor, EntityType, Expr, ExprKind, OrderBy, Property, Relation};
@@ -229,14 +230,7 @@ impl Order {
         let Some(cursor) = after else {
             return Ok(Position::Start);
         };
-        let refused = || {
-            invalid(
-                "this $skiptoken was not given out for this question; begin without it",
-                None,
-            )
-        };
-        let bytes = URL_SAFE_NO_PAD.decode(&cursor.0).map_err(|_| refused())?;
-        let written: Written = serde_json::from_slice(&bytes).map_err(|_| refused())?;
+        let written: Written = decode(cursor)?;
         if written.o != self.mark {
             return Err(invalid(
                 "this $skiptoken is of another order; ask with the $orderby it was given out for",
@@ -272,9 +266,7 @@ impl Order {
                 s: Some(passed),
             }
         };
-        // Numbers and texts become JSON.
-        let text = serde_json::to_vec(&written).unwrap_or_default();
-        Cursor(URL_SAFE_NO_PAD.encode(text))
+        encode(&written)
     }
 
     /// Whether a row is behind a place.
@@ -331,6 +323,26 @@ impl Order {
             _ => condition,
         }
     }
+}
+
+/// A cursor of what a place is.
+pub(super) fn encode(place: &impl Serialize) -> Cursor {
+    // Places are of numbers and texts, which become JSON.
+    let text = serde_json::to_vec(place).unwrap_or_default();
+    Cursor(URL_SAFE_NO_PAD.encode(text))
+}
+
+/// The place of a cursor.
+pub(super) fn decode<T: DeserializeOwned>(cursor: &Cursor) -> Result<T, Fault> {
+    let bytes = URL_SAFE_NO_PAD.decode(&cursor.0).map_err(|_| refused())?;
+    serde_json::from_slice(&bytes).map_err(|_| refused())
+}
+
+fn refused() -> Fault {
+    invalid(
+        "this $skiptoken was not given out for this question; begin without it",
+        None,
+    )
 }
 
 impl Term {

@@ -162,7 +162,10 @@ impl Reader<'_> {
     }
 
     /// A compiler for the rows of a set that is in one table.
-    fn within(&self, set: &Set) -> Result<(Compiler, Kind, Option<(Relation, String)>), Fault> {
+    pub(super) fn within(
+        &self,
+        set: &Set,
+    ) -> Result<(Compiler, Kind, Option<(Relation, String)>), Fault> {
         let kind = Kind::of(set.entity_type)
             .ok_or_else(|| super::invalid("observations are read otherwise", None))?;
         let mut compiler = Compiler::new(self.sql.dialect(), &self.limits, set.entity_type, kind);

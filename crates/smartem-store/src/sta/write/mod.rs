@@ -21,11 +21,11 @@ mod resolve;
 mod stream;
 mod update;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use smartem_sta::{Author, EntityType, Operation, Outcome};
+use smartem_sta::{Author, EntityType, Operation, Outcome, WriteTarget};
 
 use self::geometry::Bounds;
 use self::stream::Stream;
@@ -41,6 +41,13 @@ pub(crate) async fn apply(
     now: Timestamp,
 ) -> Result<Vec<Outcome>, Fault> {
     let mut writer = Writer::new(sql, author, now);
+    let streams = streams_of(operations);
+    if streams.len() > 1 {
+        // In the order of ids, so that two who write to the same datastreams do not wait for each other.
+        for id in streams {
+            writer.stream(id).await?;
+        }
+    }
     let mut outcomes = Vec::with_capacity(operations.len());
     for operation in operations {
         let outcome = writer.carry_out(operation).await?;
@@ -49,6 +56,31 @@ pub(crate) async fn apply(
     }
     writer.finish().await?;
     Ok(outcomes)
+}
+
+/// Datastreams that operations name as those of new observations.
+fn streams_of(operations: &[Operation]) -> BTreeSet<i64> {
+    let mut streams = BTreeSet::new();
+    for operation in operations {
+        match operation {
+            Operation::CreateObservations { observations, .. } => {
+                streams.extend(observations.iter().map(|it| it.datastream));
+            }
+            Operation::Create {
+                target: WriteTarget::Path(path),
+                ..
+            } if path.entity_type() == EntityType::Observation
+                && matches!(
+                    path.root,
+                    EntityType::Datastream | EntityType::MultiDatastream
+                ) =>
+            {
+                streams.extend(path.root_id);
+            }
+            _ => {}
+        }
+    }
+    streams
 }
 
 /// The entity that an operation made, to which later ones may refer.

@@ -1,6 +1,6 @@
 //! Observations.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use smartem_sta::{
     EntityType, Fields, NewObservation, OnDuplicate, Outcome, Property, ResultValue, TimeValue,
@@ -67,11 +67,6 @@ impl Writer<'_> {
         observations: &[NewObservation],
         on_duplicate: OnDuplicate,
     ) -> Result<Outcome, Fault> {
-        // In the order of ids, so that two who write to the same datastreams do not wait for each other.
-        let streams: BTreeSet<i64> = observations.iter().map(|it| it.datastream).collect();
-        for id in streams {
-            self.stream(id).await?;
-        }
         let mut known = match on_duplicate {
             OnDuplicate::Keep => Known::new(),
             OnDuplicate::Update | OnDuplicate::Refuse => self.known(observations).await?,

@@ -6,6 +6,7 @@ use super::owner::{For, kept};
 use super::{Named, Writer};
 use crate::sta::changes::ChangeKind;
 use crate::sta::error::Fault;
+use crate::sta::read;
 use crate::sta::sql::Param;
 
 impl Writer<'_> {
@@ -177,9 +178,23 @@ impl Writer<'_> {
         path: &ResourcePath,
         filter: &Expr,
     ) -> Result<Outcome, Fault> {
-        let _ = (path, filter);
-        Err(super::error::invalid(
-            "removing by a filter is not there yet",
-        ))
+        /// Read together; they are gone before the next are read.
+        const AT_ONCE: u64 = 1000;
+        let of = path.entity_type();
+        let mut removed = 0;
+        loop {
+            self.settle_streams().await?;
+            let ids = read::ids(self.sql, path, filter, self.now, AT_ONCE).await?;
+            if ids.is_empty() {
+                return Ok(Outcome::Deleted(removed));
+            }
+            for id in ids {
+                // One may have gone with another.
+                if self.is_there((of, id)).await? {
+                    self.remove((of, id)).await?;
+                    removed += 1;
+                }
+            }
+        }
     }
 }

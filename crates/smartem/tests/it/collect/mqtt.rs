@@ -1,6 +1,7 @@
 //! The broker that comes along: who may read without a token, and the way in over HTTP.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use smartem_simulate::mosquitto;
 
@@ -62,4 +63,11 @@ fn a_connection_of_http_becomes_one_of_mqtt() {
     let answer = runtime.block_on(request.send()).unwrap();
     assert_eq!(answer.status().as_u16(), 101);
     assert_eq!(answer.headers()["sec-websocket-protocol"], "mqtt");
+
+    // One that is open, and whose client says nothing, holds up no end.
+    let socket = runtime.block_on(answer.upgrade()).unwrap();
+    let begin = Instant::now();
+    assert_eq!(collector.service.terminate(), Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    drop(socket);
 }
