@@ -45,11 +45,7 @@ pub(super) async fn answer(sta: &Sta, call: &Call) -> Result<Reply, Fault> {
         Err(write::WriteError::Null) => return Ok(nothing()),
         Err(error) => return Err(error.into()),
     };
-    let etag = if is_entity {
-        content(&body.bytes)
-    } else {
-        etag
-    };
+    let etag = of_state.unwrap_or_else(|| content(&body.bytes));
     if etag.is_known_to(&call.headers) {
         return Ok(not_modified(&etag));
     }
