@@ -154,9 +154,17 @@ impl Order {
                     self.push(sql, down, true, ty);
                 }
             }
-            Value::Null | Value::Geometry(..) => {
+            // By the text of its JSON.
+            Value::Geometry(sql, _) => {
+                let sql = match dialect {
+                    Dialect::Sqlite => sql,
+                    Dialect::Postgres => format!("ST_AsGeoJSON({sql})"),
+                };
+                self.push(sql, down, true, TermType::Text);
+            }
+            Value::Null => {
                 return Err(invalid(
-                    "a geometry has no order; order by a number, text or time",
+                    "null has no order; order by a number, text or time",
                     Some(by.expr.at.clone()),
                 ));
             }
