@@ -115,6 +115,7 @@ fn stored(world: &World) -> Vec<String> {
     )
 }
 
+#[expect(clippy::too_many_lines, reason = "a case for each change")]
 async fn apply(world: &World, model: &mut Model, change: &Change) {
     let store = &world.store;
     match change {
