@@ -3,6 +3,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 use smartem_http::{HttpMetrics, Kind, Limits, Problem, ServicePart, assemble};
@@ -229,4 +230,45 @@ async fn requests_are_counted_by_the_template_of_their_route() {
     let times = metrics.times();
     assert_eq!(times[0].count, 2);
     assert!(times[0].buckets.is_sorted() && times[0].buckets.last() == Some(&2));
+}
+
+#[tokio::test]
+async fn a_part_with_a_dialect_says_everything_in_its_words() {
+    let limits = Limits {
+        requests: 1,
+        time: Duration::from_millis(200),
+    };
+    let part = ServicePart::new("test")
+        .body_limit(10)
+        .dialect(|problem, id| {
+            let id = id.map_or("none", |id| id.as_str());
+            let text = format!("oh: {id}");
+            (problem.kind().status(), text).into_response()
+        })
+        .route("/body", post(async |body: Bytes| body.len().to_string()))
+        .route("/panic", get(panics))
+        .route("/fault", get(async || fault()))
+        .route(
+            "/slow",
+            get(async || tokio::time::sleep(Duration::from_secs(60)).await),
+        )
+        .route_below("/all/{*path}", "/all/{path}", get(async || "below"));
+    assert!(part.paths().contains(&"/all/{path}"));
+    let other = ServicePart::new("other").route("/other", get(async || fault()));
+    let router = assemble(vec![part, other], limits, HttpMetrics::default());
+    let id = [("x-request-id", "abc")];
+    for (method, uri, status) in [
+        ("GET", "/panic", 500),
+        ("GET", "/fault", 500),
+        ("GET", "/slow", 503),
+        ("POST", "/body", 413),
+    ] {
+        let (answered, _, body) = ask(&router, method, uri, &id, "more than ten bytes").await;
+        assert_eq!(answered, status, "{uri}");
+        assert_eq!(&body[..], b"oh: abc", "{uri}");
+    }
+    let (_, _, below) = ask(&router, "GET", "/all/a/b(1)", &id, "").await;
+    assert_eq!(&below[..], b"below");
+    let (_, headers, _) = ask(&router, "GET", "/other", &id, "").await;
+    assert_eq!(headers["content-type"], "application/problem+json");
 }

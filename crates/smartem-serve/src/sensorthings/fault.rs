@@ -72,6 +72,14 @@ impl Fault {
         self
     }
 
+    /// Says at which character of which option.
+    pub(super) fn at(self, option: &str, character: usize) -> Self {
+        Self {
+            position: Some(character),
+            ..self.about(option)
+        }
+    }
+
     /// A path that leads nowhere.
     pub(super) fn of_path(error: SyntaxError) -> Self {
         Self {

@@ -3,7 +3,8 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use smartem_http::ETag;
 use smartem_sta::write::{self, Frame};
-use smartem_sta::{Query, ResourcePath, Target};
+use smartem_sta::{Query, ResourcePath, Target, Version};
+use smartem_store::StaError;
 
 use super::Sta;
 use super::call::{Call, Reply};
@@ -19,15 +20,19 @@ pub(super) async fn answer(sta: &Sta, call: &Call) -> Result<Reply, Fault> {
         path.is_single(),
     )?;
     let is_entity = is_plain_entity(&path, &call.query);
-    // Taken before the store is read, so that a tag is never newer than its answer.
-    let etag = state(sta, call).await?;
-    if !is_entity && etag.is_known_to(&call.headers) {
-        return Ok(not_modified(&etag));
-    }
-    let answer = sta
-        .store
-        .sta_read(&path, &query, &sta.limits(call.version))
-        .await?;
+    let of_state = if is_entity {
+        None
+    } else {
+        // Taken before the store is read, so that a tag is never newer than its answer.
+        let etag = state(sta, call).await?;
+        if etag.is_known_to(&call.headers) {
+            return Ok(not_modified(&etag));
+        }
+        Some(etag)
+    };
+    let limits = sta.limits(call.version);
+    let answered = sta.store.sta_read(&path, &query, &limits).await;
+    let answer = answered.map_err(|error| placed(error, &query))?;
     let frame = Frame {
         version: call.version,
         root: &call.root,
@@ -37,20 +42,34 @@ pub(super) async fn answer(sta: &Sta, call: &Call) -> Result<Reply, Fault> {
     };
     let body = match write::answer(&answer, &frame) {
         Ok(body) => body,
-        Err(write::WriteError::Null) => return Ok(nothing()),
+        Err(write::WriteError::Null) => return Ok(nothing(call.version, &path)),
         Err(error) => return Err(error.into()),
     };
-    let etag = if is_entity {
-        content(&body.bytes)
-    } else {
-        etag
-    };
+    let etag = of_state.unwrap_or_else(|| content(&body.bytes));
     if etag.is_known_to(&call.headers) {
         return Ok(not_modified(&etag));
     }
     let mut reply = super::reply(StatusCode::OK, body.media_type, body.bytes);
     tag(&mut reply, &etag);
     Ok(reply)
+}
+
+/// An error of the store with its place, where that can only be in one option.
+fn placed(error: StaError, query: &Query) -> Fault {
+    let at = match &error {
+        StaError::Invalid { at, .. } => at.as_ref().map(|at| at.start),
+        _ => None,
+    };
+    let fault = Fault::from(error);
+    let has_place = |name: &str| matches!(name, "$filter" | "$orderby" | "$apply" | "$expand");
+    let mut options = query.source.iter().filter(|(name, _)| has_place(name));
+    match (at, options.next(), options.next()) {
+        (Some(at), Some((name, value)), None) if name != "$expand" => {
+            let before = value.char_indices().take_while(|(place, _)| *place < at);
+            fault.at(name, before.count() + 1)
+        }
+        _ => fault,
+    }
 }
 
 /// Whether a call asks for one entity as it is. Its tag is made of what it says, so that it holds while only
@@ -85,8 +104,14 @@ fn not_modified(etag: &ETag) -> Reply {
     reply
 }
 
-/// The answer for a null.
-fn nothing() -> Reply {
+/// The answer for a null: 204; in version 1.0 the null itself, which its official tests ask for.
+fn nothing(version: Version, path: &ResourcePath) -> Reply {
+    if let (Version::V1_0, Target::Property(property, members)) = (version, &path.target)
+        && members.is_empty()
+    {
+        let body = format!("{{\"{}\":null}}", property.name());
+        return super::reply(StatusCode::OK, "application/json", body.into_bytes());
+    }
     let mut reply = Reply::default();
     *reply.status_mut() = StatusCode::NO_CONTENT;
     reply

@@ -322,6 +322,17 @@ impl<'a> Reader<'a> {
                 .entry(Property::ObservationType)
                 .or_insert_with(|| Value::from(COMPLEX_OBSERVATION));
         }
+        if let Some(given) = fields.get(&Property::ObservationType)
+            && given != COMPLEX_OBSERVATION
+        {
+            self.error.add(
+                below(pointer, Property::ObservationType.name()),
+                format!(
+                    "a MultiDatastream has the observation type {COMPLEX_OBSERVATION}, and this is {}",
+                    show(given)
+                ),
+            );
+        }
         let length = |property| {
             fields
                 .get(&property)
@@ -399,9 +410,14 @@ impl<'a> Reader<'a> {
         related: &[(Relation, Vec<Related>)],
         pointer: &str,
     ) {
-        let is_multi = related
-            .iter()
-            .any(|(relation, _)| relation.to == EntityType::MultiDatastream);
+        let is_of = |of| related.iter().any(|(relation, _)| relation.to == of);
+        let is_multi = is_of(EntityType::MultiDatastream);
+        if is_multi && is_of(EntityType::Datastream) {
+            self.error.add(
+                below(pointer, "MultiDatastream"),
+                "an Observation is of a Datastream or of a MultiDatastream, and this has both",
+            );
+        }
         if let Some(result) = fields.get(&Property::Result)
             && is_multi
             && !result.is_array()

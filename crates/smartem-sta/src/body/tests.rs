@@ -171,6 +171,21 @@ fn a_multi_datastream_has_as_many_of_each() {
 }
 
 #[test]
+fn a_multi_datastream_is_complex_and_its_observations_are_of_nothing_else() {
+    let value = json!({
+        "name": "n", "description": "d", "observationType": "OM_Measurement",
+        "unitOfMeasurements": [{"name": "n", "symbol": "s", "definition": "d"}],
+        "multiObservationDataTypes": ["a"], "ObservedProperties": [{"@iot.id": 1}],
+    });
+    let told = problems(EntityType::MultiDatastream, &value);
+    assert_eq!(told[0].0, "/observationType");
+    let both =
+        json!({"result": [1], "Datastream": {"@iot.id": 1}, "MultiDatastream": {"@iot.id": 2}});
+    let told = problems(EntityType::Observation, &both);
+    assert_eq!(told[0].0, "/MultiDatastream");
+}
+
+#[test]
 fn updates_name_entities_and_do_not_make_them() {
     let changes = |value: &Value, replace| {
         super::changes(EntityType::Thing, Version::V1_1, value, replace, NO_BATCH)

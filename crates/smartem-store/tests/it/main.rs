@@ -208,6 +208,7 @@ suite! {
                 sets_and_entities_of_all_types_are_read,
                 a_path_leads_from_entity_to_entity,
                 pages_hold_each_entity_once_in_every_order,
+                all_observations_by_time_are_those_of_each_table,
                 a_cursor_of_another_order_or_of_nothing_is_refused,
                 counts_are_those_of_all_pages,
                 relations_are_expanded_to_any_depth,

@@ -166,6 +166,16 @@ async fn options_choose_order_and_count() {
         ),
         ("Things?$orderby=name&$skip=1", "/name", json!(["south"])),
         (
+            "Locations?$orderby=location desc",
+            "/name",
+            json!(["south", "north"]),
+        ),
+        (
+            "Locations?$orderby=location&$skip=1",
+            "/name",
+            json!(["south"]),
+        ),
+        (
             "Things?$select=name&$orderby=name&$top=1",
             "/@iot.id",
             json!([null]),

@@ -5,13 +5,14 @@
 //! - [`compile`]: expressions as conditions and values
 //! - [`order`]: orders and places in them
 //! - [`locate`]: paths, down to the entity that a set belongs to
-//! - [`page`], [`observations`], [`expand`]: entities
+//! - [`page`], [`observations`], [`by_time`], [`expand`]: entities
 //! - [`apply`], [`resample`]: sums and averages, of rows that [`scan`] gives one after the other
 //!
 //! Observations are in two tables, so each statement about them is made for one of them, or for both.
 
 mod apply;
 mod average;
+mod by_time;
 mod compile;
 mod expand;
 mod locate;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use smartem_sta::{Answer, Apply, Path, Query, ResourcePath, SelectItem, Target, Version};
+use smartem_sta::{Answer, Apply, Expr, Path, Query, ResourcePath, SelectItem, Target, Version};
 
 use crate::Store;
 use crate::backend::Backend;
@@ -152,6 +153,29 @@ async fn answer(sql: &mut dyn Sql, question: Arc<Question>) -> Result<Answer, Fa
         }
         Place::Nothing => Ok(Answer::One(None)),
     }
+}
+
+/// Ids of entities of a set for which a filter holds, at most so many of them, in a transaction that is open.
+pub(crate) async fn ids(
+    sql: &mut dyn Sql,
+    path: &ResourcePath,
+    filter: &Expr,
+    now: Timestamp,
+    most: u64,
+) -> Result<Vec<i64>, Fault> {
+    let mut reader = Reader {
+        sql,
+        limits: ReadLimits::at(now),
+        entities: 0,
+    };
+    let query = Query {
+        filter: Some(filter.clone()),
+        top: Some(most),
+        ..Query::default()
+    };
+    let set = reader.locate(path).await?.set_or_refuse()?;
+    let page = reader.page(&set, &query).await?;
+    Ok(page.entities.into_iter().map(|it| it.id).collect())
 }
 
 /// Groups of the properties that are selected.

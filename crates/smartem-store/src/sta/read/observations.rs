@@ -68,8 +68,15 @@ impl Reader<'_> {
         }
         let is_walk = set.stream.is_none() && set.parent.is_none() && query.order_by.is_empty();
         let is_near = query.filter.is_none() || extent.skip <= SKIPPED_MAX;
+        let is_of_all = set.stream.is_none() && set.parent.is_none();
         let loaded = if is_walk && is_near {
             self.walk(query, &position, extent).await?
+        } else if let Some(is_descending) = super::by_time::direction(query)
+            && is_of_all
+            && extent.skip <= SKIPPED_MAX
+        {
+            self.by_time(query, &position, extent, is_descending)
+                .await?
         } else {
             self.merged(&set, query, &position, extent).await?
         };

@@ -154,9 +154,14 @@ impl Order {
                     self.push(sql, down, true, ty);
                 }
             }
-            Value::Null | Value::Geometry(..) => {
+            // As text: one order is as good as another, but clients ask for one.
+            Value::Geometry(..) => {
+                let text = compiler.geometry_text(&by.expr)?;
+                self.push(text, down, true, TermType::Text);
+            }
+            Value::Null => {
                 return Err(invalid(
-                    "a geometry has no order; order by a number, text or time",
+                    "null has no order; order by a number, text or time",
                     Some(by.expr.at.clone()),
                 ));
             }

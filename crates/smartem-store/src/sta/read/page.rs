@@ -10,7 +10,7 @@ use super::compile::Compiler;
 use super::locate::{One, Set, id_is};
 use super::order::{Order, Position};
 use super::relation::{to_many, to_one};
-use super::table::{Columns, Kind};
+use super::table::{Columns, Kind, Terms};
 use super::{Reader, rows};
 
 /// What the rows of a statement have: the columns of a record, the ids that relations to one lead to, the
@@ -30,6 +30,8 @@ pub(super) struct Loaded {
     pub(super) links: Vec<Option<i64>>,
     /// Of a datastream whose observations are expanded: their table.
     pub(super) stream: Option<Kind>,
+    /// Of an observation, the numbers of its texts.
+    pub(super) terms: Option<Terms>,
     /// The values of the terms of the order.
     pub(super) key: Vec<Cell>,
 }
@@ -96,7 +98,13 @@ impl Shape {
         } else {
             None
         };
+        let terms = if self.columns.kind.is_observation() {
+            Some(Terms::read(row)?)
+        } else {
+            None
+        };
         Ok(Loaded {
+            terms,
             entity: Entity {
                 id,
                 record,

@@ -46,7 +46,7 @@ impl Compiler {
             | F::TotalOffsetMinutes => self.of_time(function, arguments, expr),
             F::Now => Ok(self.instant(self.now)),
             F::MinDateTime => Ok(self.instant(moment(-62_135_596_800))),
-            F::MaxDateTime => Ok(self.instant(moment(253_402_300_799))),
+            F::MaxDateTime => Ok(self.instant(Timestamp::MAX)),
             F::TotalSeconds | F::Round | F::Floor | F::Ceiling => {
                 self.of_number(function, arguments, expr)
             }

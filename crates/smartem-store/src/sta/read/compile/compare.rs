@@ -106,11 +106,12 @@ impl Compiler {
             (Value::Number(number), Value::Json(json)) => {
                 plain(&number.as_real(dialect), &json.number(dialect))
             }
+            // A number as it is written: the servers of version 1.0 compared so, and its tests ask for it.
             (Value::Json(json), Value::Text(text)) => {
-                Ok(texts(dialect, op, &json.text(dialect), text))
+                Ok(texts(dialect, op, &json.text_or_number(dialect), text))
             }
             (Value::Text(text), Value::Json(json)) => {
-                Ok(texts(dialect, op, text, &json.text(dialect)))
+                Ok(texts(dialect, op, text, &json.text_or_number(dialect)))
             }
             (Value::Json(json), Value::Bool(truth)) => plain(&json.boolean(dialect), truth),
             (Value::Bool(truth), Value::Json(json)) => plain(truth, &json.boolean(dialect)),
