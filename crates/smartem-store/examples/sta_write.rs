@@ -136,8 +136,9 @@ fn draft(entity_type: E, fields: &[(P, Value)]) -> Draft {
 
 fn station(n: i64) -> Draft {
     let name = (P::Name, json!(format!("station-{n}")));
-    let of =
-        |entity_type, more: &[(P, Value)]| draft(entity_type, &[&[name.clone()], more].concat());
+    let of = |entity_type, more: &[(P, Value)]| {
+        draft(entity_type, &[std::slice::from_ref(&name), more].concat())
+    };
     let with = |mut draft: Draft, related: Vec<Draft>| {
         for related in related {
             let relation = draft.entity_type.relation_to(related.entity_type).unwrap();

@@ -87,12 +87,12 @@ async fn observe_more(store: &Store, seed: i64) {
         )
         .field(P::Parameters, result);
     let thing = draft(E::Thing, "a client's")
-        .new(draft(E::Location, "l"))
-        .new(
+        .with(draft(E::Location, "l"))
+        .with(
             stream("s")
                 .field(P::ObservedArea, area)
-                .new(observation)
-                .new(draft(E::Observation, "").field(P::Result, json!(seed))),
+                .with(observation)
+                .with(draft(E::Observation, "").field(P::Result, json!(seed))),
         );
     write(store, create(thing)).await;
     // Numbers are not given again in the copy either.

@@ -96,12 +96,13 @@ impl World {
         while let Some((before, after)) = rest.split_once('{') {
             let (word, after) = after.split_once('}').unwrap();
             words.push_str(before);
-            words.push_str(&match (word.split_once(':'), is_embedded) {
+            let word = match (word.split_once(':'), is_embedded) {
                 (Some((_, column)), true) => format!("({column} / 1000000)"),
                 (Some((_, column)), false) => format!("extract(epoch FROM {column})::bigint"),
                 (None, true) => format!("sta_{word}"),
                 (None, false) => format!("smartem_sta.{word}"),
-            });
+            };
+            words.push_str(&word);
             rest = after;
         }
         words + rest

@@ -280,12 +280,11 @@ pub(crate) async fn the_entities_of_an_older_store_are_made_when_it_is_opened(on
     world.damage(&format!(
         "INSERT INTO {{stale}} (station_key) SELECT key FROM {stations}"
     ));
-    match on {
-        On::Sqlite => drop(world.another().await),
-        _ => {
-            let settings = world.database().settings();
-            Store::migrate_postgres(settings).await.unwrap();
-        }
+    if let On::Sqlite = on {
+        drop(world.another().await);
+    } else {
+        let settings = world.database().settings();
+        Store::migrate_postgres(settings).await.unwrap();
     }
     assert_eq!(names(), before);
     assert_eq!(count(&world, "{datastream}"), 130);

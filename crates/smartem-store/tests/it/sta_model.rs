@@ -115,6 +115,7 @@ fn stored(world: &World) -> Vec<String> {
     )
 }
 
+#[expect(clippy::too_many_lines, reason = "a case for each change")]
 async fn apply(world: &World, model: &mut Model, change: &Change) {
     let store = &world.store;
     match change {
@@ -157,7 +158,7 @@ async fn apply(world: &World, model: &mut Model, change: &Change) {
                     _ => {
                         let n = of.next;
                         of.next += 1;
-                        of.observations.insert(n, (*second, feature));
+                        of.observations.insert(n, (*second, feature.unwrap()));
                         n
                     }
                 };
@@ -226,16 +227,16 @@ async fn apply(world: &World, model: &mut Model, change: &Change) {
     }
 }
 
-/// The feature made of where the thing of a datastream is now.
-fn feature_of_the_place(world: &World, model: &mut Model, stream: i64) -> i64 {
+/// The feature made of where the thing of a datastream is now, once an observation needed it.
+fn feature_of_the_place(world: &World, model: &mut Model, stream: i64) -> Option<i64> {
     let rows = world.rows(&format!(
         "SELECT f.id, f.west FROM {{datastream}} d JOIN {{thing_location}} x ON x.thing_id = d.thing_id
          JOIN {{feature}} f ON f.location_id = x.location_id WHERE d.id = {stream}"
     ));
-    let (id, lon) = rows[0].split_once('|').unwrap();
+    let (id, lon) = rows.first()?.split_once('|').unwrap();
     let id = id.parse().unwrap();
     model.features.insert(id, lon.parse().unwrap());
-    id
+    Some(id)
 }
 
 fn hold(on: On, changes: &[Change]) {

@@ -77,7 +77,7 @@ pub(crate) fn draft(of: EntityType, name: &str) -> Draft {
 pub(crate) trait With: Sized {
     fn field(self, property: Property, value: Value) -> Self;
     fn without(self, property: Property) -> Self;
-    fn new(self, related: Draft) -> Self;
+    fn with(self, related: Draft) -> Self;
     fn link(self, to: EntityType, id: i64) -> Self;
 }
 
@@ -92,7 +92,7 @@ impl With for Draft {
         self
     }
 
-    fn new(mut self, related: Draft) -> Self {
+    fn with(mut self, related: Draft) -> Self {
         let relation = self.entity_type.relation_to(related.entity_type).unwrap();
         self.related.push((relation, vec![Related::New(related)]));
         self
@@ -109,15 +109,15 @@ impl With for Draft {
 /// A thing somewhere with a datastream, of a new sensor and observed property.
 pub(crate) fn station(name: &str) -> Draft {
     draft(E::Thing, name)
-        .new(draft(E::Location, name))
-        .new(stream("s"))
+        .with(draft(E::Location, name))
+        .with(stream("s"))
 }
 
 /// A datastream of a new sensor and observed property.
 pub(crate) fn stream(name: &str) -> Draft {
     draft(E::Datastream, name)
-        .new(draft(E::Sensor, name))
-        .new(draft(E::ObservedProperty, name))
+        .with(draft(E::Sensor, name))
+        .with(draft(E::ObservedProperty, name))
 }
 
 pub(crate) fn create(draft: Draft) -> Operation {

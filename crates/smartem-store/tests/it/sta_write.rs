@@ -60,16 +60,17 @@ fn summary(world: &World) -> String {
     rows.join(";")
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(crate) async fn what_comes_with_an_entity_is_made_with_it(on: On) {
     let observation = || draft(E::Observation, "");
-    let location = || draft(E::Location, "l").new(draft(E::Thing, "t"));
+    let location = || draft(E::Location, "l").with(draft(E::Thing, "t"));
     let table: Vec<(&str, smartem_sta::Draft, &[&str])> = vec![
         ("a thing", draft(E::Thing, "t"), &["thing 1"]),
         (
             "a thing with all below it",
             draft(E::Thing, "t")
-                .new(draft(E::Location, "l"))
-                .new(stream("s").new(observation()).new(observation())),
+                .with(draft(E::Location, "l"))
+                .with(stream("s").with(observation()).with(observation())),
             &[
                 "thing 1",
                 "location 1",
@@ -94,27 +95,27 @@ pub(crate) async fn what_comes_with_an_entity_is_made_with_it(on: On) {
         ),
         (
             "a sensor with a datastream",
-            draft(E::Sensor, "s").new(
+            draft(E::Sensor, "s").with(
                 draft(E::Datastream, "d")
-                    .new(draft(E::Thing, "t"))
-                    .new(draft(E::ObservedProperty, "p")),
+                    .with(draft(E::Thing, "t"))
+                    .with(draft(E::ObservedProperty, "p")),
             ),
             &["thing 1", "sensor 1", "observed_property 1", "datastream 1"],
         ),
         (
             "an observed property with a datastream",
-            draft(E::ObservedProperty, "p").new(
+            draft(E::ObservedProperty, "p").with(
                 draft(E::Datastream, "d")
-                    .new(draft(E::Thing, "t"))
-                    .new(draft(E::Sensor, "s")),
+                    .with(draft(E::Thing, "t"))
+                    .with(draft(E::Sensor, "s")),
             ),
             &["thing 1", "sensor 1", "observed_property 1", "datastream 1"],
         ),
         (
             "an observation with its datastream and feature",
             observation()
-                .new(stream("s").new(draft(E::Thing, "t")))
-                .new(draft(E::Feature, "f")),
+                .with(stream("s").with(draft(E::Thing, "t")))
+                .with(draft(E::Feature, "f")),
             &[
                 "thing 1",
                 "sensor 1",
@@ -126,7 +127,7 @@ pub(crate) async fn what_comes_with_an_entity_is_made_with_it(on: On) {
         ),
         (
             "a feature with an observation",
-            draft(E::Feature, "f").new(observation().new(stream("s").new(draft(E::Thing, "t")))),
+            draft(E::Feature, "f").with(observation().with(stream("s").with(draft(E::Thing, "t")))),
             &[
                 "thing 1",
                 "sensor 1",
@@ -139,8 +140,8 @@ pub(crate) async fn what_comes_with_an_entity_is_made_with_it(on: On) {
         (
             "a historical location with thing and location",
             draft(E::HistoricalLocation, "")
-                .new(draft(E::Thing, "t"))
-                .new(draft(E::Location, "l")),
+                .with(draft(E::Thing, "t"))
+                .with(draft(E::Location, "l")),
             &[
                 "thing 1",
                 "location 1",
@@ -151,11 +152,11 @@ pub(crate) async fn what_comes_with_an_entity_is_made_with_it(on: On) {
         (
             "several properties at once",
             draft(E::MultiDatastream, "m")
-                .new(draft(E::Thing, "t").new(draft(E::Location, "l")))
-                .new(draft(E::Sensor, "s"))
-                .new(draft(E::ObservedProperty, "p"))
-                .new(draft(E::ObservedProperty, "q"))
-                .new(observation().field(P::Result, json!([1, 2.5]))),
+                .with(draft(E::Thing, "t").with(draft(E::Location, "l")))
+                .with(draft(E::Sensor, "s"))
+                .with(draft(E::ObservedProperty, "p"))
+                .with(draft(E::ObservedProperty, "q"))
+                .with(observation().field(P::Result, json!([1, 2.5]))),
             &[
                 "thing 1",
                 "location 1",
@@ -177,21 +178,18 @@ pub(crate) async fn what_comes_with_an_entity_is_made_with_it(on: On) {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(crate) async fn what_makes_no_sense_is_refused_and_leaves_nothing(on: On) {
     let world = World::on(on).await;
     let thing = draft(E::Thing, "t");
     let sensor = draft(E::Sensor, "s");
     let property = draft(E::ObservedProperty, "p");
     let observation = draft(E::Observation, "");
-    let with_all = |draft: smartem_sta::Draft| {
-        draft
-            .new(draft_of(E::Thing))
-            .new(draft_of(E::Sensor))
-            .new(draft_of(E::ObservedProperty))
+    let with_all = |of: smartem_sta::Draft| {
+        of.with(draft(E::Thing, "x"))
+            .with(draft(E::Sensor, "x"))
+            .with(draft(E::ObservedProperty, "x"))
     };
-    fn draft_of(of: smartem_sta::EntityType) -> smartem_sta::Draft {
-        draft(of, "x")
-    }
     let table: Vec<(Operation, &[&str])> =
         vec![
             (
@@ -209,24 +207,24 @@ pub(crate) async fn what_makes_no_sense_is_refused_and_leaves_nothing(on: On) {
             (
                 create(
                     draft(E::Datastream, "d")
-                        .new(sensor.clone())
-                        .new(property.clone()),
+                        .with(sensor.clone())
+                        .with(property.clone()),
                 ),
                 &["invalid", "Thing is missing"],
             ),
             (
                 create(
                     draft(E::Datastream, "d")
-                        .new(thing.clone())
-                        .new(property.clone()),
+                        .with(thing.clone())
+                        .with(property.clone()),
                 ),
                 &["invalid", "Sensor is missing"],
             ),
             (
                 create(
                     draft(E::Datastream, "d")
-                        .new(thing.clone())
-                        .new(sensor.clone()),
+                        .with(thing.clone())
+                        .with(sensor.clone()),
                 ),
                 &["invalid", "ObservedProperty is missing"],
             ),
@@ -235,11 +233,11 @@ pub(crate) async fn what_makes_no_sense_is_refused_and_leaves_nothing(on: On) {
                 &["invalid", "Datastream is missing"],
             ),
             (
-                create(draft(E::HistoricalLocation, "").new(thing.clone())),
+                create(draft(E::HistoricalLocation, "").with(thing.clone())),
                 &["invalid", "Locations is missing"],
             ),
             (
-                create(draft(E::HistoricalLocation, "").new(draft(E::Location, "l"))),
+                create(draft(E::HistoricalLocation, "").with(draft(E::Location, "l"))),
                 &["invalid", "Thing is missing"],
             ),
             (
@@ -265,29 +263,29 @@ pub(crate) async fn what_makes_no_sense_is_refused_and_leaves_nothing(on: On) {
                 &["invalid", "Location cannot be made here"],
             ),
             (
-                create(thing.clone().new(stream("d").new(observation.clone()))),
+                create(thing.clone().with(stream("d").with(observation.clone()))),
                 &["conflict", "no Location"],
             ),
             (
                 create(
                     with_all(draft(E::MultiDatastream, "m"))
-                        .new(property.clone())
-                        .new(draft(E::ObservedProperty, "third")),
+                        .with(property.clone())
+                        .with(draft(E::ObservedProperty, "third")),
                 ),
                 &["invalid", "3 observed properties", "2"],
             ),
             (
                 create(
                     with_all(draft(E::MultiDatastream, "m"))
-                        .new(property.clone())
-                        .new(observation.clone().new(draft(E::Feature, "f"))),
+                        .with(property.clone())
+                        .with(observation.clone().with(draft(E::Feature, "f"))),
                 ),
                 &["invalid", "`result`", "array of 2"],
             ),
             (
                 create(
-                    station("t").new(
-                        stream("u").new(
+                    station("t").with(
+                        stream("u").with(
                             observation
                                 .clone()
                                 .field(P::PhenomenonTime, json!("yesterday")),
@@ -297,8 +295,8 @@ pub(crate) async fn what_makes_no_sense_is_refused_and_leaves_nothing(on: On) {
                 &["invalid", "`phenomenonTime`", "yesterday"],
             ),
             (
-                create(station("t").new(
-                    stream("u").new(
+                create(station("t").with(
+                    stream("u").with(
                         observation.field(P::PhenomenonTime, json!("-009000-01-01T00:00:00Z")),
                     ),
                 )),
@@ -334,8 +332,8 @@ pub(crate) async fn all_of_a_list_happens_or_nothing(on: On) {
     assert!(refused.is_err());
     assert_eq!(counts(&world), Vec::<String>::new());
     let mut linked = draft(E::Datastream, "d")
-        .new(draft(E::Sensor, "s"))
-        .new(draft(E::ObservedProperty, "p"));
+        .with(draft(E::Sensor, "s"))
+        .with(draft(E::ObservedProperty, "p"));
     let thing = E::Datastream.relation_to(E::Thing).unwrap();
     let first = smartem_sta::Reference::Earlier(0);
     linked
@@ -388,7 +386,7 @@ pub(crate) async fn a_thing_that_moves_has_a_history(on: On) {
         fields: smartem_sta::Fields::new(),
         related: draft(E::Thing, "")
             .link(E::Location, second)
-            .new(draft(E::Location, "v"))
+            .with(draft(E::Location, "v"))
             .related,
         replace: false,
     };
@@ -401,7 +399,7 @@ pub(crate) async fn a_thing_that_moves_has_a_history(on: On) {
             below(E::Thing, thing, E::HistoricalLocation),
             draft(E::HistoricalLocation, "")
                 .field(P::Time, json!(time))
-                .new(draft(E::Location, name)),
+                .with(draft(E::Location, name)),
         )
     };
     make(store, posted("2000-01-01T00:00:00Z", "old")).await;
@@ -617,6 +615,7 @@ pub(crate) async fn results_are_kept_as_they_are(on: On) {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(crate) async fn what_cannot_be_without_an_entity_goes_with_it(on: On) {
     // What is removed, and what is left of two stations that share nothing but a location.
     let table: [(smartem_sta::EntityType, &str, &[&str]); 7] = [
@@ -889,10 +888,10 @@ pub(crate) async fn who_is_of_a_project_changes_only_what_is_of_it(on: On) {
         "{list:?}"
     );
     // Linking to it is open, and a cascade into it is not.
-    let with_their_sensor = draft(E::Thing, "u").new(
+    let with_their_sensor = draft(E::Thing, "u").with(
         draft(E::Datastream, "d")
             .link(E::Sensor, sensor)
-            .new(draft(E::ObservedProperty, "p")),
+            .with(draft(E::ObservedProperty, "p")),
     );
     attempt(store, &theirs, create(with_their_sensor))
         .await
@@ -909,11 +908,11 @@ pub(crate) async fn the_same_again_is_found_by_its_name(on: On) {
     let world = World::on(on).await;
     let store = &world.store;
     let whole = || {
-        draft(E::Thing, "t").new(draft(E::Location, "l")).new(
-            stream("s").new(
+        draft(E::Thing, "t")
+            .with(draft(E::Location, "l"))
+            .with(stream("s").with(
                 draft(E::Observation, "").field(P::PhenomenonTime, json!("2016-01-01T00:00:00Z")),
-            ),
-        )
+            ))
     };
     let first = write(store, create_once(whole(), OnDuplicate::Update)).await;
     let before = counts(&world);
@@ -1235,7 +1234,7 @@ pub(crate) async fn many_write_at_once_and_nothing_is_lost(on: On) {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), count, "an id was given twice");
-    assert_eq!(count as i64, CALLERS * EACH * 3);
+    assert_eq!(i64::try_from(count).unwrap(), CALLERS * EACH * 3);
     let kept = world.rows("SELECT count(*) FROM {observation}");
     assert_eq!(kept, [count.to_string()]);
     assert_eq!(

@@ -249,25 +249,22 @@ impl Writer<'_> {
             return Err(missing(of, "Locations"));
         }
         let found = self.duplicate(draft, Some(thing), on_duplicate).await?;
-        let (id, updated) = match found {
-            Some(id) => {
-                const LEAVE: &str =
-                    "DELETE FROM {historical_location_location} WHERE historical_location_id = {1}";
-                self.execute(LEAVE, &[Param::int(id)]).await?;
-                self.note((of, id), ChangeKind::Updated);
-                (id, true)
-            }
-            None => {
-                let mut all = columns(of, &draft.fields, true)?;
-                all.push(("thing_id", Param::int(thing)));
-                let id = self.insert("historical_location", all).await?;
-                self.note((of, id), ChangeKind::Created);
-                (id, false)
-            }
+        let id = if let Some(id) = found {
+            const LEAVE: &str =
+                "DELETE FROM {historical_location_location} WHERE historical_location_id = {1}";
+            self.execute(LEAVE, &[Param::int(id)]).await?;
+            self.note((of, id), ChangeKind::Updated);
+            id
+        } else {
+            let mut all = columns(of, &draft.fields, true)?;
+            all.push(("thing_id", Param::int(thing)));
+            let id = self.insert("historical_location", all).await?;
+            self.note((of, id), ChangeKind::Created);
+            id
         };
         self.put_history(id, &locations).await?;
         self.follow_history(id).await?;
-        Ok((id, updated))
+        Ok((id, found.is_some()))
     }
 
     async fn create_own_observation(

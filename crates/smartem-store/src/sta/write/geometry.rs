@@ -35,7 +35,10 @@ impl Bounds {
     /// Whether some edge of it is one of another's.
     pub(super) fn touches(self, other: Self) -> bool {
         let pairs = self.0.iter().zip(other.0);
-        pairs.into_iter().any(|(own, other)| *own == other)
+        // What was taken over from one feature is the same number, bit for bit.
+        pairs
+            .into_iter()
+            .any(|(own, other)| own.total_cmp(&other).is_eq())
     }
 }
 

@@ -400,9 +400,10 @@ impl Writer<'_> {
             Some(feature) => self.extent_of(feature).await?,
             None => None,
         };
-        let left = match feature == stored.feature {
-            true => None,
-            false => self.extent_if_alone(stream, n, stored).await?,
+        let left = if feature == stored.feature {
+            None
+        } else {
+            self.extent_if_alone(stream, n, stored).await?
         };
         let measured = Measured {
             start,

@@ -118,9 +118,9 @@ impl Stream {
     pub(super) fn reach(&mut self, of: Measured) {
         self.is_changed = true;
         let end = of.end.unwrap_or(of.start);
-        self.phenomenon = widened(self.phenomenon, of.start, end);
+        self.phenomenon = Some(widened(self.phenomenon, of.start, end));
         if let Some(time) = of.result_time {
-            self.result = widened(self.result, time, time);
+            self.result = Some(widened(self.result, time, time));
         }
         self.bounds = union(self.bounds, of.bounds);
     }
@@ -158,11 +158,11 @@ impl Stream {
     }
 }
 
-fn widened(extent: Extent, start: i64, end: i64) -> Extent {
-    Some(match extent {
+fn widened(extent: Extent, start: i64, end: i64) -> (i64, i64) {
+    match extent {
         Some((first, last)) => (first.min(start), last.max(end)),
         None => (start, end),
-    })
+    }
 }
 
 /// Four columns from `at` on.
