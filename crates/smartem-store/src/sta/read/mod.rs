@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use smartem_sta::{Answer, Apply, Expr, Path, Query, ResourcePath, SelectItem, Target, Version};
+use smartem_sta::{Answer, Apply, Path, Query, ResourcePath, SelectItem, Target, Version};
 
 use crate::Store;
 use crate::backend::Backend;
