@@ -439,7 +439,7 @@ pub(crate) async fn filters_select_what_they_say(on: On) {
         ("Things?$filter=not properties/open", vec![]),
         ("Things?$filter=properties/odd eq null", vec![1, 2, 10]),
         ("Things?$filter=properties/size ne null", vec![10]),
-        ("Things?$filter=properties/size eq '12.5'", vec![]),
+        ("Things?$filter=properties/size eq '12.5'", vec![10]),
         ("Sensors?$filter=metadata/maker/name eq 'ACME'", vec![3]),
         ("Sensors?$filter=metadata eq 'no2-S27'", vec![1]),
         ("Sensors?$filter=properties/tags/1 eq 'b'", vec![3]),
