@@ -437,12 +437,25 @@ struct Changed {
 }
 
 /// Plays the service: its marks are numbers of changes.
-#[derive(Default)]
 struct Things {
     log: Mutex<Vec<Changed>>,
     rendered: AtomicUsize,
     asked: AtomicUsize,
     unavailable: AtomicUsize,
+    /// The rendering of this number fails, counted from 0.
+    fails_at: AtomicUsize,
+}
+
+impl Default for Things {
+    fn default() -> Self {
+        Self {
+            log: Mutex::default(),
+            rendered: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
+            unavailable: AtomicUsize::new(0),
+            fails_at: AtomicUsize::new(usize::MAX),
+        }
+    }
 }
 
 #[async_trait]
@@ -484,17 +497,25 @@ impl StaChanges for Things {
         Some((id, form))
     }
 
-    async fn render(&self, (id, form): &Self::Filter, change: &Changed) -> Option<Bytes> {
-        self.rendered.fetch_add(1, Ordering::Relaxed);
+    async fn render(
+        &self,
+        (id, form): &Self::Filter,
+        change: &Changed,
+    ) -> Result<Option<Bytes>, StaUnavailable> {
+        let count = self.rendered.fetch_add(1, Ordering::Relaxed);
+        if count == self.fails_at.load(Ordering::Relaxed) {
+            let problem = "the database restarts".to_owned();
+            return Err(StaUnavailable { problem });
+        }
         if id.is_some_and(|id| id != change.id) {
-            return None;
+            return Ok(None);
         }
         let Changed { id, name } = change;
         let text = match *form {
             "" => format!("{{\"@iot.id\":{id},\"name\":\"{name}\"}}"),
             _ => format!("{{\"name\":\"{name}\"}}"),
         };
-        Some(text.into())
+        Ok(Some(text.into()))
     }
 
     fn topics(&self, change: &Changed) -> Vec<String> {
@@ -669,6 +690,7 @@ async fn a_service_that_is_away_for_a_while_loses_no_change() {
     let outlet = Outlet::start().await;
     let child = outlet.subscriber(5, &["v1.1/Things/name"]).await;
     outlet.things.unavailable.store(2, Ordering::Relaxed);
+    outlet.things.fails_at.store(1, Ordering::Relaxed);
     for name in ["a", "b", "c", "d", "e"] {
         outlet.things.change(1, name);
     }

@@ -3,7 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use smartem_http::ETag;
 use smartem_sta::write::{self, Frame};
-use smartem_sta::{Query, ResourcePath, Target};
+use smartem_sta::{Query, ResourcePath, Target, Version};
 use smartem_store::StaError;
 
 use super::Sta;
@@ -42,7 +42,7 @@ pub(super) async fn answer(sta: &Sta, call: &Call) -> Result<Reply, Fault> {
     };
     let body = match write::answer(&answer, &frame) {
         Ok(body) => body,
-        Err(write::WriteError::Null) => return Ok(nothing()),
+        Err(write::WriteError::Null) => return Ok(nothing(call.version, &path)),
         Err(error) => return Err(error.into()),
     };
     let etag = of_state.unwrap_or_else(|| content(&body.bytes));
@@ -104,8 +104,14 @@ fn not_modified(etag: &ETag) -> Reply {
     reply
 }
 
-/// The answer for a null.
-fn nothing() -> Reply {
+/// The answer for a null: 204; in version 1.0 the null itself, which its official tests ask for.
+fn nothing(version: Version, path: &ResourcePath) -> Reply {
+    if let (Version::V1_0, Target::Property(property, members)) = (version, &path.target)
+        && members.is_empty()
+    {
+        let body = format!("{{\"{}\":null}}", property.name());
+        return super::reply(StatusCode::OK, "application/json", body.into_bytes());
+    }
     let mut reply = Reply::default();
     *reply.status_mut() = StatusCode::NO_CONTENT;
     reply

@@ -327,10 +327,13 @@ fn order(mut scan: Scanner<'_>, scope: Scope, budget: &mut Budget) -> Result<Vec
         check::orderable(&expr)?;
         scan.skip_blanks();
         let at = scan.at();
-        let is_descending = match scan.take_name() {
+        // Some clients write them in capitals.
+        let direction = scan.take_name();
+        let is_descending = match direction.to_ascii_lowercase().as_str() {
             "" | "asc" => false,
             "desc" => true,
-            other => {
+            _ => {
+                let other = direction;
                 let unknown = format!("expected `asc` or `desc`, found `{}`", excerpt(other));
                 return Err(Fault::new(at, unknown));
             }

@@ -94,6 +94,13 @@ impl Postgres {
                     transaction.rollback().await?;
                     Ok(Err(error))
                 }
+                Err(Fault::Postgres(error)) if matches!(kind, Kind::Read) && is_of_data(&error) => {
+                    transaction.rollback().await?;
+                    Ok(Err(StaError::Invalid {
+                        detail: format!("this cannot be computed: {}", message(&error)),
+                        at: None,
+                    }))
+                }
                 Err(fault) => Err(PostgresFault::from(fault)),
             }
         });
@@ -105,6 +112,22 @@ const NOTE_CHANGE: &str = "UPDATE smartem.meta SET value = value + 1 WHERE key =
 
 /// Parameters of one statement; the protocol counts them with 16 bits.
 const PARAMETERS: usize = 30_000;
+
+/// Whether values do not go together with what is computed of them, as numbers that become too great (class 22;
+/// PostgreSQL 15, appendix A) or geometries that cross themselves.
+fn is_of_data(error: &tokio_postgres::Error) -> bool {
+    error
+        .code()
+        .is_some_and(|code| code.code().starts_with("22"))
+        || error.as_db_error().is_some_and(|told| {
+            told.message().contains("TopologyException") || told.message().contains("lwgeom")
+        })
+}
+
+fn message(error: &tokio_postgres::Error) -> String {
+    let told = error.as_db_error().map(|told| told.message().to_owned());
+    told.unwrap_or_else(|| error.to_string())
+}
 
 /// A transaction as one of the SensorThings entities.
 pub(super) struct Server<'t> {

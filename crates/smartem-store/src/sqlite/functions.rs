@@ -133,6 +133,9 @@ fn numbers(connection: &Connection) -> Result<()> {
 }
 
 fn json(connection: &Connection) -> Result<()> {
+    add(connection, "sta_number_text", 1, |it| {
+        Ok(Some(number_text(it.get(0)?)))
+    })?;
     add(connection, "sta_number", 2, |it| {
         Ok(member(it)?.and_then(|value| value.as_f64()))
     })?;
@@ -296,5 +299,21 @@ fn length(geometry: &Geometry) -> f64 {
         Geometry::MultiLineString(lines) => Euclidean.length(lines),
         Geometry::GeometryCollection(all) => all.iter().map(length).sum(),
         _ => 0.0,
+    }
+}
+
+/// A number as PostgreSQL writes it: as few digits as tell it, with an exponent beyond 15 digits and below a
+/// ten thousandth.
+fn number_text(number: f64) -> String {
+    let text = format!("{number:e}");
+    let Some((digits, exponent)) = text.split_once('e') else {
+        return text;
+    };
+    match exponent.parse::<i32>() {
+        Ok(exponent) if !(-4..15).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+        }
+        _ => format!("{number}"),
     }
 }

@@ -90,25 +90,6 @@ impl Sqlite {
         done.await?
     }
 
-    /// Runs `work` in a transaction that writes, after those before it.
-    pub(crate) async fn sta_writing<T, W>(
-        self: &Arc<Self>,
-        action: &'static str,
-        work: W,
-    ) -> Result<T, StaError>
-    where
-        T: Send + 'static,
-        W: for<'s> FnOnce(&'s mut dyn Sql) -> BoxFuture<'s, Result<T, Fault>> + Send + 'static,
-    {
-        let mut connection = Arc::clone(&self.writer).lock_owned().await;
-        let this = Arc::clone(self);
-        let done = blocking(action, move || {
-            let done = in_transaction(&mut connection, "BEGIN IMMEDIATE", work);
-            this.told(action, done)
-        });
-        done.await?
-    }
-
     /// A refusal is an answer; what failed in the database says what was tried.
     #[expect(
         clippy::unnecessary_wraps,

@@ -46,9 +46,11 @@ pub enum ChangeKind {
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     entities: BTreeMap<(i64, i64), ChangeKind>,
-    /// Contiguous observations: datastream, kind, first, last.
-    observations: Vec<(i64, ChangeKind, Option<(i64, i64)>)>,
+    observations: Vec<Observed>,
 }
+
+/// Contiguous observations: datastream, kind, first and last.
+type Observed = (i64, ChangeKind, Option<(i64, i64)>);
 
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {

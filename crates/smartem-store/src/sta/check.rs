@@ -21,116 +21,115 @@ pub(crate) async fn problems(sql: &mut dyn Sql) -> Result<Vec<String>, Fault> {
 }
 
 fn questions(dialect: Dialect) -> Vec<Question> {
-    let table = |name: &str| dialect.table(name);
-    let (stream, observation) = (table("datastream"), table("observation"));
-    let (thing, feature) = (table("thing"), table("feature"));
-    let (history, links) = (
-        table("historical_location"),
-        table("historical_location_location"),
-    );
-    let station = dialect.other_table("smartem", "station");
-    let series = dialect.other_table("smartem_refined", "series");
-    // Ids as texts, in either language.
-    let shown = |set: &str, id: &str| format!("'{set}(' || CAST({id} AS text) || ')'");
-    let one = |set: &str| shown(set, "it.id");
-    // Of refined datastreams series keep these.
+    let mut questions = of_observations(dialect);
+    questions.extend(of_entities(dialect));
+    questions
+}
+
+/// `Datastreams(5)`, in either language.
+fn shown(set: &str) -> String {
+    format!("'{set}(' || CAST(it.id AS text) || ')'")
+}
+
+/// Whether something that is kept of `it` is not what was found.
+fn differs(pairs: &[(&str, &str)]) -> String {
+    let pairs = pairs
+        .iter()
+        .map(|(kept, found)| format!("it.{kept} IS DISTINCT FROM o.{found}"));
+    pairs.collect::<Vec<_>>().join(" OR ")
+}
+
+/// Whether what datastreams tell of their observations is so. Of refined ones series tell it.
+fn of_observations(dialect: Dialect) -> Vec<Question> {
+    let (stream, observation) = (dialect.table("datastream"), dialect.table("observation"));
+    let feature = dialect.table("feature");
+    let one = shown("Datastreams");
     let summary = format!(
-        "LEFT JOIN (SELECT datastream_id, count(*) AS counted, min(start_time) AS first,
-             max(coalesce(end_time, start_time)) AS last, min(result_time) AS result_first,
-             max(result_time) AS result_last, max(n) AS newest
-         FROM {observation} GROUP BY datastream_id) o ON o.datastream_id = it.id"
+        "SELECT {one} FROM {stream} it LEFT JOIN (SELECT datastream_id, count(*) AS counted,
+             min(start_time) AS first, max(coalesce(end_time, start_time)) AS last,
+             min(result_time) AS result_first, max(result_time) AS result_last, max(n) AS newest
+         FROM {observation} GROUP BY datastream_id) o ON o.datastream_id = it.id WHERE"
     );
     let area = format!(
-        "LEFT JOIN (SELECT x.datastream_id, min(f.west) AS west, min(f.south) AS south,
-             max(f.east) AS east, max(f.north) AS north
+        "SELECT {one} FROM {stream} it LEFT JOIN (SELECT x.datastream_id, min(f.west) AS west,
+             min(f.south) AS south, max(f.east) AS east, max(f.north) AS north
          FROM (SELECT DISTINCT datastream_id, feature_id FROM {observation}) x
-         JOIN {feature} f ON f.id = x.feature_id GROUP BY x.datastream_id) o ON o.datastream_id = it.id"
+         JOIN {feature} f ON f.id = x.feature_id GROUP BY x.datastream_id) o
+         ON o.datastream_id = it.id WHERE"
     );
-    let differs = |pairs: &[(&str, &str)]| {
-        let pairs = pairs
-            .iter()
-            .map(|(kept, found)| format!("it.{kept} IS DISTINCT FROM o.{found}"));
-        pairs.collect::<Vec<_>>().join(" OR ")
-    };
+    let extent = differs(&[
+        ("phenomenon_start", "first"),
+        ("phenomenon_end", "last"),
+        ("result_start", "result_first"),
+        ("result_end", "result_last"),
+    ]);
+    let bounds = differs(&[
+        ("west", "west"),
+        ("south", "south"),
+        ("east", "east"),
+        ("north", "north"),
+    ]);
     vec![
         (
             "the total of observations is not their number in",
-            format!(
-                "SELECT {} FROM {stream} it {summary}
-                 WHERE NOT it.is_refined AND it.observations <> coalesce(o.counted, 0)",
-                one("Datastreams")
-            ),
+            format!("{summary} NOT it.is_refined AND it.observations <> coalesce(o.counted, 0)"),
         ),
         (
             "observations begin or end elsewhere than is said of",
-            format!(
-                "SELECT {} FROM {stream} it {summary} WHERE NOT it.is_refined AND ({})",
-                one("Datastreams"),
-                differs(&[
-                    ("phenomenon_start", "first"),
-                    ("phenomenon_end", "last"),
-                    ("result_start", "result_first"),
-                    ("result_end", "result_last"),
-                ])
-            ),
+            format!("{summary} NOT it.is_refined AND ({extent})"),
         ),
         (
             "observations are of features elsewhere than is said of",
-            format!(
-                "SELECT {} FROM {stream} it {area} WHERE NOT it.is_refined AND ({})",
-                one("Datastreams"),
-                differs(&[
-                    ("west", "west"),
-                    ("south", "south"),
-                    ("east", "east"),
-                    ("north", "north"),
-                ])
-            ),
+            format!("{area} NOT it.is_refined AND ({bounds})"),
         ),
         (
             "a number would be given again in",
-            format!(
-                "SELECT {} FROM {stream} it {summary} WHERE o.newest >= it.next_n",
-                one("Datastreams")
-            ),
+            format!("{summary} o.newest >= it.next_n"),
         ),
         (
             "observations of clients are in the refined",
-            format!(
-                "SELECT {} FROM {stream} it {summary} WHERE it.is_refined AND o.counted > 0",
-                one("Datastreams")
-            ),
+            format!("{summary} it.is_refined AND o.counted > 0"),
         ),
+    ]
+}
+
+/// Whether there is what there must be, and nothing that there must not.
+fn of_entities(dialect: Dialect) -> Vec<Question> {
+    let (stream, thing) = (dialect.table("datastream"), dialect.table("thing"));
+    let history = dialect.table("historical_location");
+    let links = dialect.table("historical_location_location");
+    let (observed, stale) = (dialect.table("datastream_property"), dialect.table("stale"));
+    let station = dialect.other_table("smartem", "station");
+    let series = dialect.other_table("smartem_refined", "series");
+    let one = shown("Datastreams");
+    let placed = shown("HistoricalLocations");
+    vec![
         (
             "nothing is observed by",
             format!(
-                "SELECT {} FROM {stream} it WHERE NOT EXISTS (SELECT 1 FROM {} p
-                     WHERE p.datastream_id = it.id)",
-                one("Datastreams"),
-                table("datastream_property")
+                "SELECT {one} FROM {stream} it WHERE NOT EXISTS
+                     (SELECT 1 FROM {observed} p WHERE p.datastream_id = it.id)"
             ),
         ),
         (
             "there is no series of the refined",
             format!(
-                "SELECT {} FROM {stream} it WHERE it.is_refined AND NOT EXISTS
-                     (SELECT 1 FROM {series} s WHERE s.key = it.id)",
-                one("Datastreams")
+                "SELECT {one} FROM {stream} it WHERE it.is_refined AND NOT EXISTS
+                     (SELECT 1 FROM {series} s WHERE s.key = it.id)"
             ),
         ),
         (
             "no locations are of",
             format!(
-                "SELECT {} FROM {history} it WHERE NOT EXISTS (SELECT 1 FROM {links} l
-                     WHERE l.historical_location_id = it.id)",
-                one("HistoricalLocations")
+                "SELECT {placed} FROM {history} it WHERE NOT EXISTS
+                     (SELECT 1 FROM {links} l WHERE l.historical_location_id = it.id)"
             ),
         ),
         (
             "there is no thing of station",
             format!(
-                "SELECT it.id FROM {station} it WHERE NOT EXISTS (SELECT 1 FROM {thing} t
-                     WHERE t.station_key = it.key)"
+                "SELECT it.id FROM {station} it WHERE NOT EXISTS
+                     (SELECT 1 FROM {thing} t WHERE t.station_key = it.key)"
             ),
         ),
         (
@@ -142,10 +141,7 @@ fn questions(dialect: Dialect) -> Vec<Question> {
         ),
         (
             "entities are not in line with station",
-            format!(
-                "SELECT it.id FROM {station} it JOIN {} x ON x.station_key = it.key",
-                table("stale")
-            ),
+            format!("SELECT it.id FROM {station} it JOIN {stale} x ON x.station_key = it.key"),
         ),
     ]
 }

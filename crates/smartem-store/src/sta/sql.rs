@@ -167,10 +167,6 @@ impl Row {
         self.0.get(at).unwrap_or(&Cell::Null)
     }
 
-    pub(crate) fn is_null(&self, at: usize) -> bool {
-        *self.cell(at) == Cell::Null
-    }
-
     pub(crate) fn int(&self, at: usize) -> Result<i64, Fault> {
         self.optional_int(at)?
             .ok_or_else(|| Fault::unknown("a number", "NULL"))

@@ -24,8 +24,10 @@ mod refining;
 mod retention;
 mod servers;
 mod sta_alike;
+mod sta_crash;
 mod sta_data;
 mod sta_keep;
+mod sta_model;
 mod sta_read;
 mod sta_support;
 mod sta_write;
@@ -206,6 +208,7 @@ suite! {
                 sets_and_entities_of_all_types_are_read,
                 a_path_leads_from_entity_to_entity,
                 pages_hold_each_entity_once_in_every_order,
+                all_observations_by_time_are_those_of_each_table,
                 a_cursor_of_another_order_or_of_nothing_is_refused,
                 counts_are_those_of_all_pages,
                 relations_are_expanded_to_any_depth,
@@ -219,3 +222,18 @@ suite! {
         }
     }
 }
+
+// What depends on transactions that begin on any connection.
+suite! { @of sta_through_pgbouncer PgBouncer {
+    given {}
+    make {
+        sta_keep {
+            a_track_that_is_recomputed_leaves_nothing_behind,
+        }
+        sta_write {
+            counts_and_extents_are_exact_after_every_change,
+            the_same_again_is_found_by_its_name,
+            many_write_at_once_and_nothing_is_lost,
+        }
+    }
+} }

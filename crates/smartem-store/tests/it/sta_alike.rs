@@ -219,7 +219,7 @@ impl Random {
                 observations = count,
                 area = area,
                 phenomenon_start = (count > 0).then(|| time(hour(0))),
-                phenomenon_end = (count > 0).then(|| time(hour(count)))
+                phenomenon_end = (count > 0).then(|| time(hour(12)))
             ));
             for position in 0..=i64::from(multi.is_some()) {
                 rows.push(row!(

@@ -239,6 +239,21 @@ pub(crate) async fn pages_hold_each_entity_once_in_every_order(on: On) {
     }
 }
 
+pub(crate) async fn all_observations_by_time_are_those_of_each_table(on: On) {
+    let world = world(on).await;
+    let store = &world.store;
+    for direction in ["", " desc"] {
+        // With the id, which tells equal ones apart anyway, the tables are merged.
+        let url = format!("Observations?$top=1000&$orderby=phenomenonTime{direction}");
+        let merged = ids_of(store, &format!("{url},id")).await;
+        assert_eq!(ids_of(store, &url).await, merged);
+        let filter = "$filter=result gt 1 and Datastream/Thing/name ne '20001'";
+        let merged = ids_of(store, &format!("{url},id&{filter}")).await;
+        assert!(!merged.is_empty());
+        assert_eq!(ids_of(store, &format!("{url}&{filter}")).await, merged);
+    }
+}
+
 pub(crate) async fn a_cursor_of_another_order_or_of_nothing_is_refused(on: On) {
     let world = world(on).await;
     let store = &world.store;

@@ -203,6 +203,10 @@ pub(crate) async fn what_makes_no_sense_is_refused_and_leaves_nothing(on: On) {
                 &["invalid", "`name`", "U+0000"],
             ),
             (
+                create(thing.clone().field(P::Name, json!("a".repeat(2001)))),
+                &["invalid", "`name`", "2001 bytes"],
+            ),
+            (
                 create(
                     draft(E::Datastream, "d")
                         .new(sensor.clone())

@@ -56,6 +56,7 @@ CREATE TABLE smartem_sta.location (
     geom public.geometry GENERATED ALWAYS AS (smartem_sta.geometry_of(location)) STORED,
     UNIQUE (station_key, valid_from)
 );
+CREATE INDEX location_name ON smartem_sta.location (name);
 CREATE INDEX location_geom ON smartem_sta.location USING gist (geom);
 COMMENT ON TABLE smartem_sta.location IS 'Locations.';
 COMMENT ON COLUMN smartem_sta.location.id IS 'The id.';

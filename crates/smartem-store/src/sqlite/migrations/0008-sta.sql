@@ -30,6 +30,8 @@ CREATE TABLE sta_location (
     UNIQUE (station_key, valid_from)
 ) STRICT;
 
+CREATE INDEX sta_location_name ON sta_location (name);
+
 CREATE TABLE sta_thing_location (
     thing_id INTEGER NOT NULL REFERENCES sta_thing (id),
     location_id INTEGER NOT NULL REFERENCES sta_location (id),

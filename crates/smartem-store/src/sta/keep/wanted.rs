@@ -1,6 +1,7 @@
 //! What the entities of stations are to be.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use smartem_model::Vocabulary;
@@ -24,7 +25,8 @@ const UCUM: &str = "https://ucum.org/ucum#";
 pub(super) struct Station {
     pub(super) key: i64,
     pub(super) id: String,
-    pub(super) station_type: String,
+    /// The station type.
+    pub(super) kind: String,
     pub(super) network: String,
     pub(super) project: Option<String>,
     pub(super) name: Option<String>,
@@ -55,18 +57,15 @@ pub(super) struct Series {
 
 impl Station {
     pub(super) fn description(&self) -> String {
-        self.name.clone().unwrap_or_else(|| {
-            format!(
-                "Station of type {} in network {}",
-                self.station_type, self.network
-            )
-        })
+        self.name
+            .clone()
+            .unwrap_or_else(|| format!("Station of type {} in network {}", self.kind, self.network))
     }
 
     pub(super) fn properties(&self) -> Value {
         // PostgreSQL has no JSON with the character of number 0.
         let mut properties =
-            json!({"stationType": text(&self.station_type), "network": text(&self.network)});
+            json!({"stationType": text(&self.kind), "network": text(&self.network)});
         if let Some(project) = &self.project {
             properties["project"] = json!(text(project));
         }
@@ -115,7 +114,8 @@ fn definition_of(code: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte) {
             uri.push(char::from(byte));
         } else {
-            uri.push_str(&format!("%{byte:02X}"));
+            // Writing to a String cannot fail.
+            let _ = write!(uri, "%{byte:02X}");
         }
     }
     uri
@@ -177,7 +177,7 @@ pub(super) async fn stations(sql: &mut dyn Sql, keys: &[i64]) -> Result<Vec<Stat
         stations.push(Station {
             key,
             id: row.text(1)?,
-            station_type: row.text(2)?,
+            kind: row.text(2)?,
             network: row.text(3)?,
             project: row.optional_text(4)?,
             name: row.optional_text(5)?,

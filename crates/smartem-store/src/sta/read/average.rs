@@ -23,7 +23,7 @@ pub(super) struct Measure {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     pub(super) count: u64,
-    sum: f64,
+    total: f64,
     /// Of `10^(level/10)`.
     energy: f64,
     pub(super) min: f64,
@@ -38,13 +38,13 @@ impl Sum {
             (self.min.min(value), self.max.max(value))
         };
         self.count += 1;
-        self.sum += value;
+        self.total += value;
         self.energy += 10_f64.powf(value / 10.0);
     }
 
     /// The sum of the values.
     pub(super) fn total(&self) -> f64 {
-        self.sum
+        self.total
     }
 
     /// `None` of no values.
@@ -53,7 +53,7 @@ impl Sum {
         match averaging {
             _ if self.count == 0 => None,
             Averaging::Energetic => Some(10.0 * (self.energy / count).log10()),
-            Averaging::Arithmetic | Averaging::Class => Some(self.sum / count),
+            Averaging::Arithmetic | Averaging::Class => Some(self.total / count),
         }
     }
 }
@@ -130,8 +130,6 @@ pub(super) fn no_average(measure: &Measure) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use serde_json::json;
     use smartem_model::Averaging;
 
@@ -140,7 +138,8 @@ mod tests {
     #[test]
     fn levels_are_averaged_by_their_energy() {
         let mut sum = Sum::default();
-        [50.0, 60.0].into_iter().for_each(|it| sum.add(it));
+        sum.add(50.0);
+        sum.add(60.0);
         let energetic = sum.average(Averaging::Energetic).unwrap();
         // 10 log10((1e5 + 1e6) / 2)
         assert!(

@@ -17,22 +17,23 @@ use super::observations::Of;
 use super::order::{Order, Position};
 use super::page::{Extent, Loaded, Shape, cut, page_statement};
 use super::relation::to_many;
-use super::table::{BOTH, Kind};
+use super::table::{BOTH, Kind, Terms, name_terms};
 use super::{KEY, Reader};
 
 /// Entities of a relation, by the entity that it leads from.
 type ByParent = BTreeMap<i64, Page>;
 
 impl Reader<'_> {
-    /// Expands the relations of a question at entities of one type, all of them together.
+    /// Completes entities of one type, all of them together: their texts and the relations that are expanded.
     pub(super) fn expand<'a>(
         &'a mut self,
         entity_type: EntityType,
-        loaded: &'a mut Vec<Loaded>,
+        loaded: &'a mut [Loaded],
         query: &'a Query,
         depth: usize,
     ) -> BoxFuture<'a, Result<(), Fault>> {
         async move {
+            self.name(loaded).await?;
             if query.expand.is_empty() || loaded.is_empty() {
                 return Ok(());
             }
@@ -56,6 +57,34 @@ impl Reader<'_> {
             Ok(())
         }
         .boxed()
+    }
+
+    /// Gives observations the texts that their rows only have the numbers of.
+    async fn name(&mut self, loaded: &mut [Loaded]) -> Result<(), Fault> {
+        let numbers = loaded.iter().filter_map(|it| it.terms);
+        let numbers: BTreeSet<i64> = numbers.flat_map(Terms::numbers).collect();
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let dialect = self.sql.dialect();
+        let mut statement = Statement::new(dialect);
+        let numbers = statement.param(Param::Ints(numbers.into_iter().collect()));
+        let table = dialect.other_table("smartem", "term");
+        let among = match dialect {
+            Dialect::Sqlite => format!("key IN (SELECT value FROM json_each({numbers}))"),
+            Dialect::Postgres => format!("key = ANY({numbers})"),
+        };
+        statement.text = format!("SELECT key, text FROM {table} WHERE {among}");
+        let mut texts = HashMap::new();
+        for row in self.rows(&statement).await? {
+            texts.insert(row.int(0)?, row.text(1)?.into());
+        }
+        for it in loaded {
+            if let Some(terms) = it.terms {
+                name_terms(&mut it.entity.record, terms, &texts);
+            }
+        }
+        Ok(())
     }
 
     async fn expand_one(

@@ -5,13 +5,14 @@
 //! - [`compile`]: expressions as conditions and values
 //! - [`order`]: orders and places in them
 //! - [`locate`]: paths, down to the entity that a set belongs to
-//! - [`page`], [`observations`], [`expand`]: entities
+//! - [`page`], [`observations`], [`by_time`], [`expand`]: entities
 //! - [`apply`], [`resample`]: sums and averages, of rows that [`scan`] gives one after the other
 //!
 //! Observations are in two tables, so each statement about them is made for one of them, or for both.
 
 mod apply;
 mod average;
+mod by_time;
 mod compile;
 mod expand;
 mod locate;
@@ -21,13 +22,14 @@ mod page;
 mod relation;
 mod resample;
 mod scan;
+mod select;
 mod table;
 
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use smartem_sta::{Answer, Expr, Query, ResourcePath, Target};
+use smartem_sta::{Answer, Apply, Expr, Path, Query, ResourcePath, SelectItem, Target, Version};
 
 use crate::Store;
 use crate::backend::Backend;
@@ -36,6 +38,7 @@ use super::StaError;
 use super::error::Fault;
 use super::sql::{Param, Sql, Statement};
 use locate::{Place, not_found};
+pub(crate) use select::ids;
 pub(crate) use table::box_geometry;
 
 /// In a statement for each of some entities: the id of one of them.
@@ -138,6 +141,9 @@ async fn answer(sql: &mut dyn Sql, question: Arc<Question>) -> Result<Answer, Fa
     if let (Some(apply), Place::Set(set)) = (&query.apply, &place) {
         return reader.apply(set, query, apply).await;
     }
+    if let (true, Place::Set(set)) = (query.distinct, &place) {
+        return reader.apply(set, query, &distinct(path, query)?).await;
+    }
     match place {
         Place::Set(set) => Ok(Answer::Many(reader.page(&set, query).await?)),
         Place::One(one) => {
@@ -170,6 +176,31 @@ pub(crate) async fn ids(
     let set = reader.locate(path).await?.set_or_refuse()?;
     let page = reader.page(&set, &query).await?;
     Ok(page.entities.into_iter().map(|it| it.id).collect())
+}
+
+/// Groups of the properties that are selected.
+fn distinct(path: &ResourcePath, query: &Query) -> Result<Apply, Fault> {
+    let of = |item: &SelectItem| match item {
+        SelectItem::Property(property, members) => Ok(Path {
+            outer: 0,
+            relations: Vec::new(),
+            property: *property,
+            members: members.clone(),
+        }),
+        SelectItem::Relation(relation) => Err(invalid(
+            format!(
+                "$select=distinct is for properties, and {} is a relation",
+                relation.name(Version::V1_1)
+            ),
+            None,
+        )),
+    };
+    Ok(Apply {
+        filter: None,
+        group_by: query.select.iter().map(of).collect::<Result<_, _>>()?,
+        aggregates: Vec::new(),
+        of: path.entity_type(),
+    })
 }
 
 /// Reads the entities of one answer.

@@ -44,9 +44,10 @@ pub(super) struct Counted {
 impl Reader<'_> {
     /// Observations of a set.
     pub(super) async fn observations(&mut self, set: &Set, query: &Query) -> Result<Page, Fault> {
-        let count = match query.count {
-            true => Some(self.count_observations(set, query).await?),
-            false => None,
+        let count = if query.count {
+            Some(self.count_observations(set, query).await?)
+        } else {
+            None
         };
         let Some(set) = self.narrowed(set, query).await? else {
             return Ok(Page {
@@ -67,8 +68,15 @@ impl Reader<'_> {
         }
         let is_walk = set.stream.is_none() && set.parent.is_none() && query.order_by.is_empty();
         let is_near = query.filter.is_none() || extent.skip <= SKIPPED_MAX;
+        let is_of_all = set.stream.is_none() && set.parent.is_none();
         let loaded = if is_walk && is_near {
             self.walk(query, &position, extent).await?
+        } else if let Some(is_descending) = super::by_time::direction(query)
+            && is_of_all
+            && extent.skip <= SKIPPED_MAX
+        {
+            self.by_time(query, &position, extent, is_descending)
+                .await?
         } else {
             self.merged(&set, query, &position, extent).await?
         };
@@ -404,7 +412,7 @@ impl Reader<'_> {
                 found.push(loaded);
             }
         }
-        found.sort_by_cached_key(|it| place(it));
+        found.sort_by_cached_key(place);
         found.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
         Ok(found)
     }

@@ -154,13 +154,10 @@ impl Order {
                     self.push(sql, down, true, ty);
                 }
             }
-            // By the text of its JSON.
-            Value::Geometry(sql, _) => {
-                let sql = match dialect {
-                    Dialect::Sqlite => sql,
-                    Dialect::Postgres => format!("ST_AsGeoJSON({sql})"),
-                };
-                self.push(sql, down, true, TermType::Text);
+            // As text: one order is as good as another, but clients ask for one.
+            Value::Geometry(..) => {
+                let text = compiler.geometry_text(&by.expr)?;
+                self.push(text, down, true, TermType::Text);
             }
             Value::Null => {
                 return Err(invalid(

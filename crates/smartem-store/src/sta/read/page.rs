@@ -10,7 +10,7 @@ use super::compile::Compiler;
 use super::locate::{One, Set, id_is};
 use super::order::{Order, Position};
 use super::relation::{to_many, to_one};
-use super::table::{Columns, Kind};
+use super::table::{Columns, Kind, Terms};
 use super::{Reader, rows};
 
 /// What the rows of a statement have: the columns of a record, the ids that relations to one lead to, the
@@ -30,6 +30,8 @@ pub(super) struct Loaded {
     pub(super) links: Vec<Option<i64>>,
     /// Of a datastream whose observations are expanded: their table.
     pub(super) stream: Option<Kind>,
+    /// Of an observation, the numbers of its texts.
+    pub(super) terms: Option<Terms>,
     /// The values of the terms of the order.
     pub(super) key: Vec<Cell>,
 }
@@ -96,7 +98,13 @@ impl Shape {
         } else {
             None
         };
+        let terms = if self.columns.kind.is_observation() {
+            Some(Terms::read(row)?)
+        } else {
+            None
+        };
         Ok(Loaded {
+            terms,
             entity: Entity {
                 id,
                 record,
@@ -108,6 +116,9 @@ impl Shape {
         })
     }
 }
+
+/// A compiler for the rows of a set, their table, and the relation that leads there with the id that it begins at.
+type Within = (Compiler, Kind, Option<(Relation, String)>);
 
 /// How much of a set.
 #[derive(Clone, Copy, Debug)]
@@ -126,9 +137,10 @@ impl Reader<'_> {
         if set.entity_type == EntityType::Observation {
             return self.observations(set, query).await;
         }
-        let count = match query.count {
-            true => Some(self.count(set, query).await?),
-            false => None,
+        let count = if query.count {
+            Some(self.count(set, query).await?)
+        } else {
+            None
         };
         let top = self.top(query, self.limits.top_default);
         let (mut compiler, kind, parent) = self.within(set)?;
@@ -162,10 +174,7 @@ impl Reader<'_> {
     }
 
     /// A compiler for the rows of a set that is in one table.
-    pub(super) fn within(
-        &self,
-        set: &Set,
-    ) -> Result<(Compiler, Kind, Option<(Relation, String)>), Fault> {
+    pub(super) fn within(&self, set: &Set) -> Result<Within, Fault> {
         let kind = Kind::of(set.entity_type)
             .ok_or_else(|| super::invalid("observations are read otherwise", None))?;
         let mut compiler = Compiler::new(self.sql.dialect(), &self.limits, set.entity_type, kind);

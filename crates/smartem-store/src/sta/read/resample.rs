@@ -214,15 +214,14 @@ impl Bucket {
 
     fn add(&mut self, start: i64, end: Option<i64>, value: f64) {
         self.sum.add(value);
-        match end {
-            Some(end) => self.covered += end.min(self.end) - start,
-            None => {
-                let hour = start.div_euclid(HOUR);
-                if self.last_hour != Some(hour) {
-                    self.hours += 1;
-                    self.last_hour = Some(hour);
-                }
-            }
+        if let Some(end) = end {
+            self.covered += end.min(self.end) - start;
+            return;
+        }
+        let hour = start.div_euclid(HOUR);
+        if self.last_hour != Some(hour) {
+            self.hours += 1;
+            self.last_hour = Some(hour);
         }
     }
 
@@ -292,8 +291,6 @@ fn month_start(month: i64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use jiff::Timestamp;
     use smartem_sta::Resample;
 

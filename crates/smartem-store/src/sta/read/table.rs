@@ -1,5 +1,8 @@
 //! What is read of which table, and how a row becomes a record.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smartem_model::Period;
@@ -284,18 +287,14 @@ fn null(dialect: Dialect, ty: &str) -> String {
 fn origin(dialect: Dialect, a: Option<&str>) -> String {
     let Some(a) = a else {
         let types = [
-            "float8", "float8", "float8", "text", "float8", "integer", "integer", "smallint",
-            "text", "text",
+            "float8", "float8", "float8", "integer", "float8", "integer", "integer", "smallint",
+            "integer", "integer",
         ];
         return types.map(|ty| null(dialect, ty)).join(", ");
     };
-    let term = dialect.other_table("smartem", "term");
-    let text = |column: &str| format!("(SELECT text FROM {term} WHERE key = {a}.{column})");
     format!(
-        "{a}.min, {a}.max, {a}.raw, {}, {a}.coverage, {a}.accepted, {a}.rejected, {a}.flags, {}, {}",
-        text("raw_unit"),
-        text("definition"),
-        text("model")
+        "{a}.min, {a}.max, {a}.raw, {a}.raw_unit, {a}.coverage, {a}.accepted, {a}.rejected, {a}.flags, \
+         {a}.definition, {a}.model"
     )
 }
 
@@ -380,6 +379,45 @@ pub(super) fn time_value(start: Timestamp, end: Option<Timestamp>) -> TimeValue 
     }
 }
 
+/// The numbers of texts of a refined observation, which [`name_terms`] puts in place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    raw_unit: Option<i64>,
+    definition: Option<i64>,
+    model: Option<i64>,
+}
+
+impl Terms {
+    pub(super) fn read(row: &Row) -> Result<Self, Fault> {
+        Ok(Self {
+            raw_unit: row.optional_int(15)?,
+            definition: row.optional_int(20)?,
+            model: row.optional_int(21)?,
+        })
+    }
+
+    pub(super) fn numbers(self) -> impl Iterator<Item = i64> {
+        [self.raw_unit, self.definition, self.model]
+            .into_iter()
+            .flatten()
+    }
+}
+
+/// Gives a refined observation its texts.
+pub(super) fn name_terms(record: &mut Record, terms: Terms, texts: &HashMap<i64, Arc<str>>) {
+    let Record::Observation(observation) = record else {
+        return;
+    };
+    let Some(origin) = &mut observation.provenance else {
+        return;
+    };
+    let text = |number: Option<i64>| number.and_then(|it| texts.get(&it).cloned());
+    origin.raw_unit = text(terms.raw_unit);
+    origin.model = text(terms.model);
+    origin.definition = text(terms.definition).unwrap_or_else(|| "".into());
+}
+
+/// Without its texts, see [`Terms`].
 fn provenance(row: &Row) -> Result<Option<Provenance>, Fault> {
     let Some(min) = row.optional_real(12)? else {
         return Ok(None);
@@ -388,15 +426,15 @@ fn provenance(row: &Row) -> Result<Option<Provenance>, Fault> {
         min,
         max: row.real(13)?,
         raw: row.optional_real(14)?,
-        raw_unit: row.optional_text(15)?.map(Into::into),
+        raw_unit: None,
         accepted: to_count(row.int(17)?),
         rejected: to_count(row.int(18)?),
         coverage: row.optional_real(16)?,
         flags: flags(row.int(19)?)
             .into_iter()
-            .map(|it| it.as_str())
+            .map(smartem_model::Flag::as_str)
             .collect(),
-        definition: row.text(20)?.into(),
-        model: row.optional_text(21)?.map(Into::into),
+        definition: "".into(),
+        model: None,
     }))
 }

@@ -103,6 +103,9 @@ pub(super) fn columns(of: EntityType, fields: &Fields, complete: bool) -> Result
         }
         if let Some(value) = value {
             writable(*property, value)?;
+            if *property == Property::Name {
+                short_enough(value)?;
+            }
         }
         match form {
             Form::Text => {
@@ -121,6 +124,18 @@ pub(super) fn columns(of: EntityType, fields: &Fields, complete: bool) -> Result
         }
     }
     Ok(columns)
+}
+
+/// Names are in indexes, which hold no longer ones on PostgreSQL.
+fn short_enough(name: &Value) -> Result<(), Fault> {
+    const LONGEST: usize = 2000;
+    let length = name.as_str().map_or(0, str::len);
+    if length > LONGEST {
+        return Err(invalid(format!(
+            "`name` has {length} bytes, and {LONGEST} can be stored; put the rest into `description`"
+        )));
+    }
+    Ok(())
 }
 
 /// The columns of a bounding box.

@@ -3,6 +3,9 @@
 use std::ops::ControlFlow;
 
 use crate::servers::{Database, On, WRITER, World};
+use crate::sta_support::{
+    E, anybody, attempt, create, delete, make, observe, observed, station, write,
+};
 use crate::support::{intake, now, record, refine_all, sample, take_in};
 
 const API: &str = "smartem_api";
@@ -254,4 +257,28 @@ async fn who_writes_makes_backups_too() {
         .unwrap()
         .unwrap();
     assert!(copied.tables.iter().any(|(_, rows)| *rows > 0));
+}
+
+#[tokio::test]
+async fn services_write_what_clients_of_sensorthings_do() {
+    let world = world().await;
+    let served = world.as_user(API).await.unwrap();
+    make(&served, create(station("a client's"))).await;
+    let ids = world.rows("SELECT max(id) FROM {datastream}");
+    let stream = ids[0].parse().unwrap();
+    let rows = (0..50).map(|n| observed(stream, n, 1.0)).collect();
+    write(&served, observe(rows)).await;
+    write(&served, delete(E::Observation, (stream << 32) | 7)).await;
+    let things = world.rows("SELECT id FROM {thing} WHERE station_key IS NULL");
+    write(&served, delete(E::Thing, things[0].parse().unwrap())).await;
+    let reader = world.as_user(READER).await.unwrap();
+    let refused = attempt(&reader, &anybody(), create(station("b"))).await;
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("permission denied")
+    );
+    let problems = world.store.check().await.unwrap().problems;
+    assert_eq!(problems, Vec::<String>::new());
 }

@@ -34,8 +34,16 @@ pub trait StaChanges: Send + Sync + 'static {
     /// nothing is ever published to it.
     fn filter(&self, topic: &str) -> Option<Self::Filter>;
 
-    /// What subscribers of a topic get of a change; `None`: it is not of that topic.
-    async fn render(&self, filter: &Self::Filter, change: &Self::Change) -> Option<Bytes>;
+    /// What subscribers of a topic get of a change; `None`: it is not of that topic, or nothing is told of
+    /// it, as of what was deleted.
+    ///
+    /// # Errors
+    /// When that cannot be told now. The change is told again, also on topics where it was already.
+    async fn render(
+        &self,
+        filter: &Self::Filter,
+        change: &Self::Change,
+    ) -> Result<Option<Bytes>, StaUnavailable>;
 
     /// The topics of a change without options of a query, for subscribers with wildcards. Asked only
     /// while there are some.

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub struct StaOutlet<S: StaChanges> {
     /// Whether the filters are others than those in `wanted`.
     is_stale: bool,
     wanted: Wanted<S::Filter>,
+    /// Changes before the mark that are not published yet.
+    page: VecDeque<S::Change>,
     wake: Arc<Notify>,
     every: Duration,
     counters: Arc<Counters>,
@@ -61,6 +63,7 @@ impl<S: StaChanges> StaOutlet<S> {
                 topics: BTreeMap::new(),
                 has_wildcards: false,
             },
+            page: VecDeque::new(),
             wake: Arc::default(),
             every: EVERY,
             counters: Arc::default(),
@@ -124,23 +127,25 @@ impl<S: StaChanges> StaOutlet<S> {
             return self.skip(mark).await;
         };
         loop {
-            let (next, changes) = self.source.changes_since(Some(from.clone())).await?;
-            let is_last = changes.is_empty();
-            for change in &changes {
-                self.publish(change).await;
+            while let Some(change) = self.page.front() {
+                self.publish(change).await?;
+                self.page.pop_front();
                 // Rendering may never have to wait, and others want to go on.
                 tokio::task::yield_now().await;
             }
+            let (next, changes) = self.source.changes_since(Some(from.clone())).await?;
             *from = next;
-            if is_last {
+            if changes.is_empty() {
                 return Ok(());
             }
+            self.page = changes.into();
             self.refresh();
         }
     }
 
     /// Goes to the mark of now, while nobody listens.
     async fn skip(&mut self, mark: &mut Option<S::Mark>) -> Result<(), StaUnavailable> {
+        self.page.clear();
         let (now, _) = self.source.changes_since(None).await?;
         // Who subscribed meanwhile may have changed something before this mark.
         if mark.is_none() || !self.filters.has_changed() {
@@ -171,14 +176,14 @@ impl<S: StaChanges> StaOutlet<S> {
         Some((Topic::new(filter)?, self.source.filter(filter)?))
     }
 
-    async fn publish(&self, change: &S::Change) {
+    async fn publish(&self, change: &S::Change) -> Result<(), StaUnavailable> {
         let plain: HashSet<String> = if self.wanted.has_wildcards {
             self.source.topics(change).into_iter().collect()
         } else {
             HashSet::new()
         };
         for (topic, filter) in self.wanted.topics.values().flatten() {
-            let Some(payload) = self.source.render(filter, change).await else {
+            let Some(payload) = self.source.render(filter, change).await? else {
                 continue;
             };
             self.count();
@@ -192,20 +197,22 @@ impl<S: StaChanges> StaOutlet<S> {
         }
         for topic in &plain {
             if !self.wanted.topics.contains_key(&**topic) && self.publisher.is_wanted(topic) {
-                self.publish_plain(topic, change).await;
+                self.publish_plain(topic, change).await?;
             }
         }
+        Ok(())
     }
 
-    async fn publish_plain(&self, topic: &str, change: &S::Change) {
+    async fn publish_plain(&self, topic: &str, change: &S::Change) -> Result<(), StaUnavailable> {
         let Some((topic, filter)) = self.read(topic) else {
-            return;
+            return Ok(());
         };
-        if let Some(payload) = self.source.render(&filter, change).await {
+        if let Some(payload) = self.source.render(&filter, change).await? {
             self.count();
             self.publisher
                 .publish(&topic, payload, QoS::AtLeastOnce, false);
         }
+        Ok(())
     }
 
     fn count(&self) {

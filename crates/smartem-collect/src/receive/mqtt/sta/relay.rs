@@ -109,7 +109,8 @@ impl<S: StaChanges> StaRelay<S> {
             let Some((topic, filter)) = Topic::new(&name).zip(self.source.filter(&name)) else {
                 continue;
             };
-            let Some(payload) = self.source.render(&filter, change).await else {
+            let rendered = self.source.render(&filter, change).await;
+            let Some(payload) = rendered.map_err(Ended::Unavailable)? else {
                 continue;
             };
             match self.remote.send(topic, payload, false).await {

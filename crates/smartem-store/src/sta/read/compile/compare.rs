@@ -106,11 +106,12 @@ impl Compiler {
             (Value::Number(number), Value::Json(json)) => {
                 plain(&number.as_real(dialect), &json.number(dialect))
             }
+            // A number as it is written: the servers of version 1.0 compared so, and its tests ask for it.
             (Value::Json(json), Value::Text(text)) => {
-                Ok(texts(dialect, op, &json.written(dialect), text))
+                Ok(texts(dialect, op, &json.text_or_number(dialect), text))
             }
             (Value::Text(text), Value::Json(json)) => {
-                Ok(texts(dialect, op, text, &json.written(dialect)))
+                Ok(texts(dialect, op, text, &json.text_or_number(dialect)))
             }
             (Value::Json(json), Value::Bool(truth)) => plain(&json.boolean(dialect), truth),
             (Value::Bool(truth), Value::Json(json)) => plain(truth, &json.boolean(dialect)),
@@ -153,12 +154,10 @@ impl Compiler {
         let sign = if op == BinaryOp::Sub { "-" } else { "+" };
         let shifted = |time: &str, by: &str| super::time::shifted(dialect, time, sign, by);
         Ok(match (left_value, right_value) {
-            (V::Instant(time), V::Duration(by)) => V::Instant(shifted(&time, &by)),
-            (V::Time(start, end), V::Duration(by)) => {
-                V::Time(shifted(&start, &by), shifted(&end, &by))
+            (V::Instant(time), V::Duration(by)) | (V::Duration(by), V::Instant(time)) => {
+                V::Instant(shifted(&time, &by))
             }
-            (V::Duration(by), V::Instant(time)) => V::Instant(shifted(&time, &by)),
-            (V::Duration(by), V::Time(start, end)) => {
+            (V::Time(start, end), V::Duration(by)) | (V::Duration(by), V::Time(start, end)) => {
                 V::Time(shifted(&start, &by), shifted(&end, &by))
             }
             (V::Instant(left) | V::Time(left, _), V::Instant(right) | V::Time(right, _)) => {

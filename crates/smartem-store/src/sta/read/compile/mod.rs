@@ -12,6 +12,8 @@ mod compare;
 mod time;
 mod value;
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use smartem_sta::{BinaryOp, EntityType, Expr, ExprKind, Literal, Path, Relation};
 
@@ -389,9 +391,8 @@ impl Compiler {
             } else {
                 "LEFT JOIN"
             };
-            frame
-                .tables
-                .push_str(&format!(" {how} {table} ON {condition}"));
+            // Writing to a text cannot fail.
+            let _ = write!(frame.tables, " {how} {table} ON {condition}");
         }
     }
 

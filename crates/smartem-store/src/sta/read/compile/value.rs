@@ -140,20 +140,13 @@ impl Json {
         self.typed(dialect, "text")
     }
 
-    /// As text for a comparison with one: a text, or a result that is a number as it is written.
-    pub(super) fn written(&self, dialect: Dialect) -> String {
-        let text = self.text(dialect);
-        let Some(number) = &self.number else {
-            return text;
-        };
-        let number = match dialect {
-            Dialect::Sqlite => format!(
-                "CASE WHEN {number} = CAST({number} AS INTEGER) \
-                 THEN CAST(CAST({number} AS INTEGER) AS TEXT) ELSE CAST({number} AS TEXT) END"
-            ),
-            Dialect::Postgres => format!("({number})::text"),
-        };
-        format!("COALESCE({text}, {number})")
+    /// What a text is compared with: a text, or a number as it is written.
+    pub(super) fn text_or_number(&self, dialect: Dialect) -> String {
+        let (text, number) = (self.text(dialect), self.number(dialect));
+        match dialect {
+            Dialect::Sqlite => format!("COALESCE({text}, sta_number_text({number}))"),
+            Dialect::Postgres => format!("COALESCE({text}, ({number})::text)"),
+        }
     }
 
     pub(in super::super) fn boolean(&self, dialect: Dialect) -> String {
@@ -281,6 +274,19 @@ impl Compiler {
                 Some(expr.at.clone()),
             )),
         }
+    }
+
+    /// The document of a geometry as text.
+    pub(in super::super) fn geometry_text(&mut self, expr: &Expr) -> Result<String, Fault> {
+        let ExprKind::Path(path) = &expr.kind else {
+            return Err(unfit(expr, "a property"));
+        };
+        let node = self.node(path, expr)?;
+        let column = format!("{}.{}", node.alias, geometry_column(path.property));
+        Ok(match self.dialect() {
+            Dialect::Sqlite => column,
+            Dialect::Postgres => format!("{column}::text"),
+        })
     }
 
     fn members(&mut self, json: Json, path: &Path) -> Result<Value, Fault> {
