@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use smartem_sta::{Answer, Apply, Expr, Path, Query, ResourcePath, SelectItem, Target, Version};
+use smartem_sta::{Answer, Apply, Path, Query, ResourcePath, SelectItem, Target, Version};
 
 use crate::Store;
 use crate::backend::Backend;
@@ -153,29 +153,6 @@ async fn answer(sql: &mut dyn Sql, question: Arc<Question>) -> Result<Answer, Fa
         }
         Place::Nothing => Ok(Answer::One(None)),
     }
-}
-
-/// Ids of entities of a set for which a filter holds, at most so many of them, in a transaction that is open.
-pub(crate) async fn ids(
-    sql: &mut dyn Sql,
-    path: &ResourcePath,
-    filter: &Expr,
-    now: Timestamp,
-    most: u64,
-) -> Result<Vec<i64>, Fault> {
-    let mut reader = Reader {
-        sql,
-        limits: ReadLimits::at(now),
-        entities: 0,
-    };
-    let query = Query {
-        filter: Some(filter.clone()),
-        top: Some(most),
-        ..Query::default()
-    };
-    let set = reader.locate(path).await?.set_or_refuse()?;
-    let page = reader.page(&set, &query).await?;
-    Ok(page.entities.into_iter().map(|it| it.id).collect())
 }
 
 /// Groups of the properties that are selected.
