@@ -12,6 +12,9 @@ use crate::outcome::{Check, fault, skip};
 use crate::own::{Own, Station, key_of, unmade};
 use crate::server::{Server, Version};
 
+/// Sets whose entities have no name.
+const NAMELESS: [&str; 2] = ["Observations", "HistoricalLocations"];
+
 /// Makes entities and remembers them.
 pub(crate) struct Scribe<'a> {
     /// Speaks with the service.
@@ -153,13 +156,22 @@ impl<'a> Scribe<'a> {
     /// Removes what the run made.
     pub(crate) async fn clean(&self) -> Cleaning {
         let mut paths = self.made.borrow().clone();
+        let mut all_found = true;
         for set in DELETION {
-            if let Ok(found) = self.marked(set).await {
-                paths.extend(found);
+            match self.marked(set).await {
+                Ok(found) => paths.extend(found),
+                Err(_) => all_found = false,
             }
         }
-        let rank = |path: &String| DELETION.iter().position(|set| path.starts_with(set));
-        paths.sort_by_key(rank);
+        if all_found {
+            // Those go with the Datastreams and Things, which are all known by their names.
+            let goes = |path: &String| NAMELESS.iter().any(|set| path.starts_with(set));
+            paths.retain(|path| !goes(path));
+        }
+        paths.sort_by_cached_key(|path| {
+            let rank = DELETION.iter().position(|set| path.starts_with(set));
+            (rank, path.clone())
+        });
         paths.dedup();
         let mut cleaning = Cleaning::default();
         for path in paths {
@@ -175,8 +187,7 @@ impl<'a> Scribe<'a> {
     /// The entities of a set whose names begin with the mark.
     async fn marked(&self, set: &str) -> Check<Vec<String>> {
         let mut found = Vec::new();
-        if matches!(set, "Observations" | "HistoricalLocations") {
-            // They have no name, and vanish with the Datastreams and the Things.
+        if NAMELESS.contains(&set) {
             return Ok(found);
         }
         let filter = format!("startswith(name,'{}')", self.mark);

@@ -137,6 +137,47 @@ pub(super) async fn create_broken_time(bench: &Bench<'_>) -> Check {
     Ok(())
 }
 
+pub(super) async fn far_times(bench: &Bench<'_>) -> Check {
+    let station = bench.small_station("far times").await?;
+    let result = far_times_of(bench, &station.datastream).await;
+    // At once: where such a time spoils lists, it would spoil those of other cases.
+    bench.client.delete(&station.thing.path).await?;
+    result
+}
+
+async fn far_times_of(bench: &Bench<'_>, stream: &Own) -> Check {
+    for time in [
+        "0001-01-01T00:00:00Z",
+        "1900-01-01T00:00:00Z",
+        "2999-12-31T23:59:59Z",
+        "9999-12-31T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ] {
+        let body = json!({
+            "phenomenonTime": time,
+            "result": 1,
+            "Datastream": stream.reference(),
+            "FeatureOfInterest": bench.own.feature()?.reference(),
+        });
+        let answer = bench
+            .client
+            .json(Method::POST, "Observations", &body)
+            .await?;
+        let answer = answer.expect(&[201, 400, 422])?;
+        if answer.status == 201 {
+            let path = answer.location.clone().unwrap_or_default();
+            let got = bench.read(&path).await?;
+            let got = member(&got, "phenomenonTime")?;
+            let begin = got.as_str().is_some_and(|got| got.starts_with(&time[..19]));
+            answer.ensure(begin, || format!("{time} came back as {got}"))?;
+        }
+        bench
+            .list(&format!("{}/Observations", stream.path), &[])
+            .await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn stream_needs(bench: &Bench<'_>) -> Check {
     for relation in ["Thing", "Sensor", "ObservedProperty"] {
         let mut body = body(bench, "Datastreams", "incomplete")?;
@@ -373,6 +414,26 @@ pub(super) async fn auto_feature_shared(bench: &Bench<'_>) -> Check {
     }
     ensure(features[0] == features[1], || {
         format!("two Observations of one Thing at one Location have the features {features:?}")
+    })
+}
+
+pub(super) async fn auto_feature_at_once(bench: &Bench<'_>) -> Check {
+    let station = bench.small_station("feature at once").await?;
+    let stream = &station.datastream;
+    let made = tokio::join!(
+        observe_somewhere(bench, stream),
+        observe_somewhere(bench, stream),
+        observe_somewhere(bench, stream),
+        observe_somewhere(bench, stream),
+    );
+    let mut features = Vec::new();
+    for observation in [made.0?, made.1?, made.2?, made.3?] {
+        features.push(bench.feature_of(&observation).await?.0.path);
+    }
+    features.sort();
+    features.dedup();
+    ensure(features.len() == 1, || {
+        format!("four Observations at one Location have the features {features:?}")
     })
 }
 

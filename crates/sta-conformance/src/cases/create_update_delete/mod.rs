@@ -76,6 +76,12 @@ pub(crate) const CASES: &[Row] = &[
         check!(create::create_broken_time),
     ),
     Row::write(
+        "create-with-times-far-away",
+        CREATE,
+        "A time at the ends of the calendar comes back or is refused, and spoils no list.",
+        check!(create::far_times),
+    ),
+    Row::write(
         "datastream-needs-its-relations",
         CREATE,
         "A Datastream without Thing, Sensor or ObservedProperty is refused.",
@@ -154,6 +160,12 @@ pub(crate) const CASES: &[Row] = &[
         check!(create::auto_feature_shared),
     ),
     Row::write(
+        "feature-from-the-location-at-once",
+        CREATE,
+        "Observations that come at the same time get the same FeatureOfInterest, too.",
+        check!(create::auto_feature_at_once),
+    ),
+    Row::write(
         "no-feature-without-location",
         CREATE,
         "An Observation without FeatureOfInterest whose Thing has no Location is refused.",
@@ -220,6 +232,18 @@ pub(crate) const CASES: &[Row] = &[
         UPDATE,
         "A PATCH with related entities in place of references is answered with 400.",
         check!(update::patch_inline),
+    ),
+    Row::write(
+        "patch-links-to-nothing",
+        UPDATE,
+        "A PATCH with a reference to an entity that does not exist is refused.",
+        check!(update::patch_link_to_none),
+    ),
+    Row::write(
+        "patch-with-a-wrong-value",
+        UPDATE,
+        "A PATCH with a value of a wrong kind is refused and changes nothing.",
+        check!(update::patch_wrong),
     ),
     Row::write(
         "patch-ignores-the-identifier",

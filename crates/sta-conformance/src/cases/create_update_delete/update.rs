@@ -126,6 +126,49 @@ pub(super) async fn patch_inline(bench: &Bench<'_>) -> Check {
     Ok(())
 }
 
+pub(super) async fn patch_link_to_none(bench: &Bench<'_>) -> Check {
+    let station = bench.small_station("relinked to nothing").await?;
+    let mut none = station.thing.clone();
+    none.path = absent(&station.thing);
+    let change = json!({ "Thing": none.reference() });
+    let path = &station.datastream.path;
+    bench
+        .client
+        .json(Method::PATCH, path, &change)
+        .await?
+        .refused()?;
+    let thing = bench.read(&format!("{path}/Thing")).await?;
+    same("Thing", &station.thing.id(), member(&thing, "@iot.id")?)
+}
+
+pub(super) async fn patch_wrong(bench: &Bench<'_>) -> Check {
+    let station = bench.small_station("patched wrong").await?;
+    for (path, change) in [
+        (
+            &station.thing.path,
+            json!({ "description": "changed", "name": { "a": 1 } }),
+        ),
+        (
+            &station.thing.path,
+            json!({ "description": "changed", "properties": "text" }),
+        ),
+        (
+            &station.datastream.path,
+            json!({ "description": "changed", "unitOfMeasurement": 1 }),
+        ),
+    ] {
+        let before = bench.read(path).await?;
+        bench
+            .client
+            .json(Method::PATCH, path, &change)
+            .await?
+            .refused()?;
+        let after = bench.read(path).await?;
+        same(path, &before, &after)?;
+    }
+    Ok(())
+}
+
 pub(super) async fn patch_id(bench: &Bench<'_>) -> Check {
     let station = bench.small_station("identity").await?;
     let other = bench.own.thing("alpha")?.id();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{WRONG, lists, next_of, numbers, results};
 use crate::bench::Bench;
-use crate::client::Answer;
+use crate::client::{Answer, equal};
 use crate::model::Kind;
 use crate::outcome::{Check, ensure, fault, skip};
 use crate::own::unmade;
@@ -340,6 +340,141 @@ pub(super) async fn next_link_ties(bench: &Bench<'_>) -> Check {
         })?;
     }
     Ok(())
+}
+
+pub(super) async fn next_link_nulls(bench: &Bench<'_>) -> Check {
+    // All but the last have a resultTime; where those without come is left to the server.
+    let timed = &BY_TIME[..7];
+    for (order, expected) in [
+        ("resultTime", timed.to_vec()),
+        ("resultTime desc", reversed(timed)),
+    ] {
+        let (all, _) = pages(
+            bench,
+            &numbers(bench)?,
+            &[("$top", "2"), ("$orderby", order)],
+        )
+        .await?;
+        let got = results(&all);
+        let without: Vec<_> = got.iter().filter(|label| *label != "7").collect();
+        ensure(got.len() == 8 && without == expected, || {
+            format!(
+                "by {order} the pages lead to {got:?}; {expected:?} was expected, and 7 first or last"
+            )
+        })?;
+        let ends = got.first().is_some_and(|l| l == "7") || got.last().is_some_and(|l| l == "7");
+        ensure(ends, || {
+            format!("by {order} what has no resultTime stands within the others: {got:?}")
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) async fn next_link_mixed(bench: &Bench<'_>) -> Check {
+    let station = bench.small_station("mixed results").await?;
+    let mixed = [
+        json!(10),
+        json!("b"),
+        json!(true),
+        json!({ "x": 1 }),
+        json!([1, 2]),
+        json!(9.5),
+        json!("a"),
+        json!(false),
+    ];
+    for result in &mixed {
+        bench.observe(&station.datastream, result.clone()).await?;
+    }
+    let path = format!("{}/Observations", station.datastream.path);
+    for order in ["result", "result desc"] {
+        let (all, _) = pages(bench, &path, &[("$top", "1"), ("$orderby", order)]).await?;
+        let got: Vec<_> = all
+            .iter()
+            .filter_map(|o| o.get("result").cloned())
+            .collect();
+        let each_once = mixed
+            .iter()
+            .all(|result| got.iter().filter(|g| equal(g, result)).count() == 1);
+        ensure(each_once && got.len() == mixed.len(), || {
+            format!("by {order} the pages lead to {got:?}, not to each of {mixed:?} once")
+        })?;
+        let numbers: Vec<_> = got.iter().filter_map(Value::as_f64).collect();
+        let rising = numbers == [9.5, 10.0];
+        ensure(rising == (order == "result"), || {
+            format!("by {order} numbers come as {numbers:?}")
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) async fn next_link_path(bench: &Bench<'_>) -> Check {
+    bench.own.datastream("spans")?;
+    let names =
+        ["numbers", "words", "spans"].map(|n| format!("name eq '{}'", bench.scribe.name(n)));
+    let filter = names.join(" or ");
+    for (order, first, last) in [
+        ("Thing/name", "", "spans"),
+        ("Thing/name desc", "spans", ""),
+    ] {
+        let options = [
+            ("$filter", filter.as_str()),
+            ("$orderby", order),
+            ("$top", "1"),
+        ];
+        let (all, _) = pages(bench, "Datastreams", &options).await?;
+        let mut got = Vec::new();
+        for entity in &all {
+            got.push(bench.scribe.own("Datastreams", entity)?.label);
+        }
+        let fits = |wanted: &str, label: Option<&String>| {
+            wanted.is_empty() || label.is_some_and(|label| label == wanted)
+        };
+        let mut sorted = got.clone();
+        sorted.sort();
+        let each_once = sorted == ["numbers", "spans", "words"];
+        ensure(
+            each_once && fits(first, got.first()) && fits(last, got.last()),
+            || format!("by {order} the pages lead to {got:?}"),
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) async fn next_link_unselected(bench: &Bench<'_>) -> Check {
+    for (order, expected) in [
+        ("phenomenonTime", BY_TIME.to_vec()),
+        ("phenomenonTime desc", reversed(&BY_TIME)),
+    ] {
+        let options = [("$select", "result"), ("$orderby", order), ("$top", "3")];
+        let all = paged(bench, &options, &expected).await?;
+        let shown = all
+            .iter()
+            .any(|entity| entity.get("phenomenonTime").is_some());
+        ensure(!shown, || {
+            "phenomenonTime was not selected, but shown".to_owned()
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) async fn next_link_signs(bench: &Bench<'_>) -> Check {
+    bench.own.words.as_ref().map_err(unmade)?;
+    let path = format!("{}/Observations", bench.own.datastream("words")?.path);
+    let filter = "result ne 'it''s wet' and result ne 'snow & ice' and result ne 'zon + wolken' \
+                  and result ne '100% fog' and result ne 'überfroren'";
+    let options = [
+        ("$filter", filter),
+        ("$orderby", "phenomenonTime"),
+        ("$top", "1"),
+    ];
+    let (all, count) = pages(bench, &path, &options).await?;
+    let got: Vec<_> = all
+        .iter()
+        .filter_map(|o| o.get("result")?.as_str())
+        .collect();
+    ensure(got == ["clear", "rain", "Rain"] && count == 3, || {
+        format!("with `{filter}` the {count} pages lead to {got:?}")
+    })
 }
 
 pub(super) async fn evaluation(bench: &Bench<'_>) -> Check {

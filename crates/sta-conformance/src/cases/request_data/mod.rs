@@ -294,6 +294,36 @@ pub(crate) const CASES: &[Row] = &[
         check!(list::next_link_ties),
     ),
     Row::write(
+        "next-link-with-nulls",
+        PAGES,
+        "Next links lead through entities without a sort value as well, each once.",
+        check!(list::next_link_nulls),
+    ),
+    Row::write(
+        "next-link-with-results-of-several-kinds",
+        PAGES,
+        "Next links lead through results of several types, each once, numbers by value.",
+        check!(list::next_link_mixed),
+    ),
+    Row::write(
+        "next-link-by-a-path",
+        PAGES,
+        "Next links lead through a list that is sorted by a property of a related entity.",
+        check!(list::next_link_path),
+    ),
+    Row::write(
+        "next-link-by-what-is-not-selected",
+        PAGES,
+        "Next links lead through a list that is sorted by a property that is not selected.",
+        check!(list::next_link_unselected),
+    ),
+    Row::write(
+        "next-link-with-signs",
+        PAGES,
+        "Next links keep a filter with quotes, plus, ampersand, per cent and other letters.",
+        check!(list::next_link_signs),
+    ),
+    Row::write(
         "order-of-evaluation",
         "9.3.1",
         "Options are evaluated in the order filter, count, order, skip, top, whatever their order in the address.",
