@@ -76,8 +76,13 @@ async fn render(dialect: Dialect, request: Request, next: Next) -> Response {
     }
     let mut rendered = dialect(&problem, id.as_ref());
     keep_header(response.headers(), &mut rendered, header::ALLOW);
+    rendered.extensions_mut().insert(Told);
     rendered
 }
+
+/// On a response that tells of a problem in somebody's words.
+#[derive(Clone)]
+struct Told;
 
 /// The fewest rights that the pages need: own files, map tiles from elsewhere, styles set by scripts.
 const POLICY: &str = "default-src 'self'; img-src 'self' data: https:; \
@@ -189,7 +194,8 @@ pub(crate) async fn close_when_stopping(
 fn of_limit(response: &Response) -> bool {
     let media_type = response.headers().get(header::CONTENT_TYPE);
     let json = media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    response.status() == StatusCode::PAYLOAD_TOO_LARGE && !json
+    let is_told = response.extensions().get::<Told>().is_some();
+    response.status() == StatusCode::PAYLOAD_TOO_LARGE && !json && !is_told
 }
 
 fn body_too_large() -> Problem {
