@@ -52,6 +52,12 @@ pub(crate) const MULTIPART: &[Row] = &[
         check!(references),
     ),
     Row::write(
+        "reference-in-an-address",
+        MULTI,
+        "The address of a request may begin with the entity that one before it made.",
+        check!(reference_in_address),
+    ),
+    Row::write(
         "change-set-all-or-nothing",
         MULTI,
         "When one request of a change set fails, none of it is carried out.",
@@ -336,7 +342,8 @@ fn thing(bench: &Bench<'_>, label: &str) -> Value {
 
 /// Remembers what a batch made.
 fn adopt(bench: &Bench<'_>, inner: &[Inner]) {
-    for location in inner.iter().filter_map(|i| i.location.as_deref()) {
+    let made = inner.iter().filter(|inner| inner.status == 201);
+    for location in made.filter_map(|inner| inner.location.as_deref()) {
         if let Some(path) = location.rsplit('/').next() {
             bench.scribe.adopt(path);
         }
@@ -397,6 +404,31 @@ async fn references(bench: &Bench<'_>) -> Check {
     adopt(bench, &inner);
     statuses(&answer, &inner, &[&[201], &[201]])?;
     related(bench, "batch referred").await
+}
+
+async fn reference_in_address(bench: &Bench<'_>) -> Check {
+    let place = crate::own::location(&bench.scribe, "batch place", &bench.spot());
+    let mut patch = Part::post("3", "$1", json!({ "description": "patched" }));
+    patch.method = "PATCH";
+    let parts = [change_set(&[
+        Part::post("1", "Things", thing(bench, "batch addressed")),
+        Part::post("2", "$1/Locations", place),
+        patch,
+    ])];
+    let (answer, inner) = sent(bench, &parts).await?;
+    adopt(bench, &inner);
+    statuses(&answer, &inner, &[&[201], &[201], &[200, 204]])?;
+    let filter = format!("name eq '{}'", bench.scribe.name("batch addressed"));
+    let options = [("$filter", filter.as_str()), ("$expand", "Locations")];
+    let things = bench.list("Things", &options).await?;
+    let patched = things.first().and_then(|t| t.get("description")).cloned();
+    let places = things
+        .first()
+        .and_then(|t| t.get("Locations")?.as_array().map(Vec::len));
+    ensure(
+        patched == Some(json!("patched")) && places == Some(1),
+        || format!("the Thing was expected to be patched and to have the Location: {things:?}"),
+    )
 }
 
 /// Ends the case unless the Thing of a batch has a Datastream.
@@ -460,6 +492,9 @@ async fn json_sent(bench: &Bench<'_>, requests: &Value) -> Check<(Answer, Vec<Va
 
 /// The path of the entity that an answer says was made.
 fn location_of(response: &Value) -> Option<String> {
+    if response.get("status").and_then(Value::as_u64) != Some(201) {
+        return None;
+    }
     let headers = response.get("headers").and_then(Value::as_object);
     let header = headers.and_then(|headers| {
         let found = headers

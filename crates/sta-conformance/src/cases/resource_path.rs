@@ -1,6 +1,6 @@
 //! Addresses: the root, sets, entities, properties, navigation, links, and what is not there.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bench::Bench;
 use crate::cases::data_model::kind;
@@ -9,6 +9,7 @@ use crate::client::member;
 use crate::model::{KINDS, Kind};
 use crate::outcome::{Check, ensure, skip};
 use crate::own::{Own, key_of};
+use crate::server::Version;
 
 pub(crate) const CASES: &[Row] = &[
     Row::read(
@@ -287,7 +288,15 @@ async fn property_value(bench: &Bench<'_>, kind: &'static Kind) -> Check {
 
 async fn null_property(bench: &Bench<'_>) -> Check {
     let path = format!("{}/resultTime", bench.own.number("7")?.path);
-    bench.client.get(&path).await?.expect(&[204]).map(drop)
+    let answer = bench.client.get(&path).await?;
+    // The official tests of 1.0 want to see the null.
+    let shown = bench.server.version == Version::V10
+        && answer.status == 200
+        && answer.value()? == json!({ "resultTime": null });
+    if shown {
+        return Ok(());
+    }
+    answer.expect(&[204]).map(drop)
 }
 
 async fn no_such_property(bench: &Bench<'_>) -> Check {
