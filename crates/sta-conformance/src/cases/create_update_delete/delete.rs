@@ -7,7 +7,7 @@ use crate::bench::{Bench, SmallStation};
 use crate::cases::data_model::kind;
 use crate::cases::resource_path::absent;
 use crate::model::Kind;
-use crate::outcome::{Check, Stop, fault};
+use crate::outcome::{Check, Stop, ensure, fault};
 use crate::own::Own;
 
 pub(super) async fn delete(bench: &Bench<'_>) -> Check {
@@ -22,6 +22,29 @@ pub(super) async fn delete(bench: &Bench<'_>) -> Check {
         dropped(bench, &own).await?;
         bench.gone(&own.path).await?;
         bench.client.delete(&own.path).await?.expect(&[404])?;
+    }
+    Ok(())
+}
+
+pub(super) async fn delete_at_once(bench: &Bench<'_>) -> Check {
+    for label in ["at once one", "at once two"] {
+        let path = bench.small_station(label).await?.thing.path;
+        let answers = tokio::join!(
+            bench.client.delete(&path),
+            bench.client.delete(&path),
+            bench.client.delete(&path),
+            bench.client.delete(&path),
+        );
+        let answers = [answers.0?, answers.1?, answers.2?, answers.3?];
+        let mut deleted = 0;
+        for answer in answers {
+            let answer = answer.expect(&[200, 204, 404, 410])?;
+            deleted += usize::from(answer.status < 300);
+        }
+        ensure(deleted == 1, || {
+            format!("{path} was deleted by {deleted} of 4 requests at once")
+        })?;
+        bench.gone(&path).await?;
     }
     Ok(())
 }

@@ -335,6 +335,12 @@ pub(crate) const CASES: &[Row] = &[
         each!(delete::delete_none),
     ),
     Row::write(
+        "delete-at-once",
+        DELETE,
+        "Of several who delete an entity at the same time one does, and the others find it gone.",
+        check!(delete::delete_at_once),
+    ),
+    Row::write(
         "delete-thing",
         DELETE,
         "With a Thing go its Datastreams, their Observations and its history, and nothing else.",
