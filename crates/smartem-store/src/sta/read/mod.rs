@@ -22,6 +22,7 @@ mod page;
 mod relation;
 mod resample;
 mod scan;
+mod select;
 mod table;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use super::StaError;
 use super::error::Fault;
 use super::sql::{Param, Sql, Statement};
 use locate::{Place, not_found};
+pub(crate) use select::ids;
 pub(crate) use table::box_geometry;
 
 /// In a statement for each of some entities: the id of one of them.
