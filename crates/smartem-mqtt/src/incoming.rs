@@ -60,6 +60,8 @@ pub struct Incoming {
     pub payload: Bytes,
     /// The QoS with which it came.
     pub qos: QoS,
+    /// Whether the sender may have sent it before, and did not hear that it had arrived (DUP).
+    pub again: bool,
     /// Whether another broker had kept it for new subscribers: nobody knows how old it is.
     pub kept: bool,
     /// The client id of the publisher; of a [`Subscription`](crate::Subscription) its own.

@@ -17,6 +17,11 @@ pub struct ChangeMark {
 }
 
 impl ChangeMark {
+    /// After everything up to this number of [`Store::change`](crate::Store::change).
+    pub fn after_change(change: u64) -> Self {
+        Self::after(i64::try_from(change).unwrap_or(i64::MAX))
+    }
+
     /// After everything up to this change.
     pub(crate) fn after(change: i64) -> Self {
         Self {

@@ -69,7 +69,7 @@ pub use query::{
     Cursor, HourView, InvalidCursor, LastValue, ObservationQuery, Page, StationLocation,
     StationView,
 };
-pub use sta::{ChangeKind, ReadLimits, StaChange, StaError};
+pub use sta::{ChangeKind, ReadLimits, RefinedChange, StaChange, StaError};
 pub use stetl::{StetlCounts, StetlHarvested, StetlRaw, StetlRefined, StetlSource, StetlStation};
 pub use store::{Access, Store};
 pub use token::{HashError, NewToken, Secret, SecretHash, TokenRow};

@@ -19,9 +19,9 @@ use crate::{
     Columns, CommitRefined, CommitReport, CounterRow, Declared, Growing, HourView, ImportReport,
     ImportedHours, ImportedModel, Intake, IntakeReport, LastIntake, LastReport, Migration,
     NewToken, ObservationQuery, Page, PoolNumbers, PostgresSettings, ProcessLock, Progress,
-    QuarantineEntry, QuarantineFilter, RunId, RunResult, RunRow, Selection, ServerFacts,
-    SnapshotFacts, StaChange, StaError, StationDeclaration, StationHour, StationLocation,
-    StationView, StationWork, StoreError, TokenRow,
+    QuarantineEntry, QuarantineFilter, RefinedChange, RunId, RunResult, RunRow, Selection,
+    ServerFacts, SnapshotFacts, StaChange, StaError, StationDeclaration, StationHour,
+    StationLocation, StationView, StationWork, StoreError, TokenRow,
 };
 
 /// How a store is opened.
@@ -656,6 +656,46 @@ impl Store {
             Backend::Postgres(it) => {
                 let reading =
                     it.sta_reading(ACTION, move |sql| changes::after(sql, after, limit).boxed());
+                reading.boxed().await
+            }
+        }
+    }
+
+    /// The number of the newest change of entities; 0 before the first.
+    pub async fn sta_newest_change(&self) -> Result<i64, StaError> {
+        const ACTION: &str = "reading the newest change of entities";
+        match &self.backend {
+            Backend::Sqlite(it) => {
+                it.sta_reading(ACTION, move |sql| changes::newest(sql).boxed())
+                    .await
+            }
+            Backend::Postgres(it) => {
+                let reading = it.sta_reading(ACTION, move |sql| changes::newest(sql).boxed());
+                reading.boxed().await
+            }
+        }
+    }
+
+    /// Hours of stations that were refined after a mark, at most `limit`, in their order, each with the ids of
+    /// all its observations: which of them are other than before is not known.
+    pub async fn sta_refined(
+        &self,
+        after: ChangeMark,
+        limit: usize,
+    ) -> Result<Vec<RefinedChange>, StaError> {
+        const ACTION: &str = "reading refined hours of entities";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        match &self.backend {
+            Backend::Sqlite(it) => {
+                let reading = it.sta_reading(ACTION, move |sql| {
+                    changes::refined(sql, after, limit).boxed()
+                });
+                reading.await
+            }
+            Backend::Postgres(it) => {
+                let reading = it.sta_reading(ACTION, move |sql| {
+                    changes::refined(sql, after, limit).boxed()
+                });
                 reading.boxed().await
             }
         }

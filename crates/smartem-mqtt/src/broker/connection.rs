@@ -323,6 +323,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         let key = &self.it.session.key;
         Incoming {
             qos: qos(publish.qos),
+            again: publish.dup,
             topic: Topic(publish.topic),
             payload: publish.payload,
             kept: false,

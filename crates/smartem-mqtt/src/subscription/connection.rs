@@ -155,6 +155,7 @@ fn incoming(
         topic,
         payload: publish.payload,
         qos,
+        again: publish.dup,
         kept: publish.retain,
         client: shared.settings.client_id.as_str().into(),
         user: None,

@@ -7,11 +7,14 @@ use smartem_sta::EntityType;
 
 use super::error::Fault;
 use super::sql::{Dialect, Param, Row, Sql};
+use crate::ChangeMark;
 
 /// How many changes are kept, so that who tells them on may be away for a while.
 const KEPT: i64 = 100_000;
 /// Who writes a change whose number this divides removes old ones.
 const TRIMMED_EACH: i64 = 4096;
+/// Microseconds of an hour.
+const HOUR: i64 = 3_600_000_000;
 
 /// A change of the SensorThings entities ([`crate::Store::sta_changes`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,15 @@ pub struct StaChange {
     pub span: Option<(i64, i64)>,
     /// When.
     pub at: Timestamp,
+}
+
+/// An hour of a station that was refined anew ([`crate::Store::sta_refined`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefinedChange {
+    /// Its place in the order of changes.
+    pub mark: ChangeMark,
+    /// The ids of its observations as they are now, in order.
+    pub observations: Vec<i64>,
 }
 
 /// What became of an entity.
@@ -91,7 +103,7 @@ impl Changes {
     }
 
     /// Writes them, in the order of entities, then of observations; without `now` by the clock of the
-    /// database.
+    /// database. On a server, others that write wait from here on for the commit.
     pub(crate) async fn write(
         &self,
         sql: &mut dyn Sql,
@@ -123,6 +135,11 @@ impl Changes {
         let observations =
             observations.map(|(stream, kind, span)| row((observation, *stream), *kind, *span));
         let rows: Vec<Vec<Param>> = entities.chain(observations).collect();
+        if sql.dialect() == Dialect::Postgres {
+            // Numbers of a sequence are given when they are asked for, not at the commit. Behind this lock they
+            // are in the order of commits: whoever reads one misses none before it.
+            sql.query(LOCK, &[]).await?;
+        }
         let head = match sql.dialect() {
             Dialect::Sqlite => "INSERT INTO sta_change (entity_type, id, kind, from_n, to_n, at)",
             Dialect::Postgres => {
@@ -140,6 +157,9 @@ impl Changes {
         Ok(())
     }
 }
+
+/// The lock under which the whole store is told to have changed.
+const LOCK: &str = "SELECT value FROM smartem.meta WHERE key = 'change' FOR NO KEY UPDATE";
 
 async fn clock(sql: &mut dyn Sql) -> Result<i64, Fault> {
     let question = match sql.dialect() {
@@ -166,6 +186,82 @@ pub(crate) async fn after(
         .query(&question, &[Param::int(seq), Param::int(limit)])
         .await?;
     rows.iter().map(change).collect()
+}
+
+/// The number of the newest change; 0 where there is none.
+pub(crate) async fn newest(sql: &mut dyn Sql) -> Result<i64, Fault> {
+    let table = sql.dialect().table("change");
+    let question = format!("SELECT COALESCE(max(seq), 0) FROM {table}");
+    let rows = sql.query(&question, &[]).await?;
+    rows.first().map_or(Ok(0), |row| row.int(0))
+}
+
+/// Station-hours that were refined after a mark, with the ids of their observations, in their order.
+pub(crate) async fn refined(
+    sql: &mut dyn Sql,
+    after: ChangeMark,
+    limit: i64,
+) -> Result<Vec<RefinedChange>, Fault> {
+    let dialect = sql.dialect();
+    let table = |name| dialect.other_table("smartem_refined", name);
+    let (hours, series, observations) =
+        (table("station_hour"), table("series"), table("observation"));
+    let (index, start, end, id, from) = match dialect {
+        Dialect::Sqlite => (
+            "h.hour".to_owned(),
+            format!("h.hour * {HOUR}"),
+            format!("(h.hour + 1) * {HOUR}"),
+            format!("(o.series_key << 32) | (o.start_time / {HOUR})"),
+            Param::int(after.hour),
+        ),
+        Dialect::Postgres => (
+            "(extract(epoch FROM h.hour) / 3600)::bigint".to_owned(),
+            "h.hour".to_owned(),
+            "h.hour + interval '1 hour'".to_owned(),
+            "(o.series_key::bigint << 32) | floor(extract(epoch FROM o.start_time) / 3600)::bigint"
+                .to_owned(),
+            Param::Time(Some(after.hour.saturating_mul(HOUR))),
+        ),
+    };
+    let place = |number| dialect.place(number);
+    let question = format!(
+        "SELECT h.change, h.station_key, {index}, {id}
+         FROM (SELECT change, station_key, hour FROM {hours}
+               WHERE (change, station_key, hour) > ({}, {}, {})
+               ORDER BY change, station_key, hour LIMIT {}) AS h
+         LEFT JOIN {series} AS s ON s.station_key = h.station_key
+         LEFT JOIN {observations} AS o
+           ON o.series_key = s.key AND o.start_time >= {start} AND o.start_time < {end}
+         ORDER BY 1, 2, 3, 4",
+        place(1),
+        place(2),
+        place(3),
+        place(4)
+    );
+    let params = [
+        Param::int(after.change),
+        Param::int(after.station_key),
+        from,
+        Param::int(limit),
+    ];
+    let mut found: Vec<RefinedChange> = Vec::new();
+    for row in sql.query(&question, &params).await? {
+        let mark = ChangeMark {
+            change: row.int(0)?,
+            station_key: row.int(1)?,
+            hour: row.int(2)?,
+        };
+        if found.last().is_none_or(|last| last.mark != mark) {
+            found.push(RefinedChange {
+                mark,
+                observations: Vec::new(),
+            });
+        }
+        if let (Some(id), Some(last)) = (row.optional_int(3)?, found.last_mut()) {
+            last.observations.push(id);
+        }
+    }
+    Ok(found)
 }
 
 /// Removes all but the newest; how many.

@@ -9,7 +9,7 @@ mod read;
 pub(crate) mod sql;
 pub(crate) mod write;
 
-pub use changes::{ChangeKind, StaChange};
+pub use changes::{ChangeKind, RefinedChange, StaChange};
 pub use error::StaError;
 pub use read::ReadLimits;
 pub(crate) use read::box_geometry;

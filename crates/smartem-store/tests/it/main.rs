@@ -198,6 +198,7 @@ suite! {
                 the_same_again_is_found_by_its_name,
                 entities_are_linked_and_unlinked,
                 changes_are_told_once_in_their_order,
+                refined_hours_are_told_with_the_ids_of_their_observations,
                 one_refused_row_does_not_hold_up_the_others,
                 what_a_filter_selects_is_removed,
                 what_is_not_whole_is_found,

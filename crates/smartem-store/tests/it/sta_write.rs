@@ -3,16 +3,17 @@
 use serde_json::{Value, json};
 use smartem_model::Period;
 use smartem_sta::{
-    OnDuplicate, Operation, Outcome, Property as P, Query, ResourcePath, ResultValue, TimeValue,
-    Version,
+    Answer, OnDuplicate, Operation, Outcome, Property as P, Query, ResourcePath, ResultValue,
+    TimeValue, Version,
 };
+use smartem_store::{ChangeMark, ReadLimits};
 
 use crate::servers::{On, World};
 use crate::sta_support::{
     E, With, anybody, at, attempt, below, create, create_at, create_once, delete, draft, make,
     moment, observe, observed, of_project, patch, refused, station, step, stream, write,
 };
-use crate::support::{now, record, refine_all, sample, take_in};
+use crate::support::{hour, now, record, refine_all, sample, take_in};
 
 const TABLES: [&str; 9] = [
     "thing",
@@ -1077,9 +1078,67 @@ pub(crate) async fn changes_are_told_once_in_their_order(on: On) {
     assert!(told.windows(2).all(|pair| pair[0].seq < pair[1].seq));
     let rest = store.sta_changes(told[7].seq, 1).await.unwrap();
     assert_eq!(rest, told[8..9]);
+    assert_eq!(store.sta_newest_change().await.unwrap(), told[9].seq);
     // A refused change is none.
     refused(store, &anybody(), delete(E::Thing, 4711)).await;
     assert_eq!(store.change().await.unwrap(), before + 4);
+}
+
+pub(crate) async fn refined_hours_are_told_with_the_ids_of_their_observations(on: On) {
+    let world = World::on(on).await;
+    let store = &world.store;
+    let begin = ChangeMark::after_change(store.change().await.unwrap());
+    let records = (0..3).map(|n| record("s", n, &sample(n, 0.0))).collect();
+    take_in(store, records).await;
+    refine_all(store).await;
+    let told = store.sta_refined(begin, 100).await.unwrap();
+    let stream = only(&world, "datastream");
+    let ids: Vec<Vec<i64>> = told.iter().map(|it| it.observations.clone()).collect();
+    let id = |n| (stream << 32) | hour(n).index();
+    assert_eq!(ids, [vec![id(0)], vec![id(1)], vec![id(2)]]);
+    // Each is there under its id.
+    for id in ids.into_iter().flatten() {
+        let path = ResourcePath::entity(E::Observation, id);
+        let limits = ReadLimits::at(now());
+        let answer = store.sta_read(&path, &Query::default(), &limits).await;
+        assert!(matches!(answer, Ok(Answer::One(Some(it))) if it.id == id));
+    }
+    assert_eq!(
+        store.sta_refined(told[0].mark, 1).await.unwrap(),
+        told[1..2]
+    );
+    assert_eq!(store.sta_refined(told[2].mark, 1).await.unwrap(), []);
+}
+
+/// Whoever has read a change has missed none before it: a number is never less than one that was committed
+/// earlier, however the writers stand in each other's way.
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_changes_are_in_the_order_of_commits() {
+    const OTHER: &str = "BEGIN;
+        UPDATE smartem.meta SET value = value + 1 WHERE key = 'change';
+        SELECT pg_sleep(1.5);
+        INSERT INTO smartem_sta.change (entity_type, id, kind, at) VALUES (0, 4711, 1, now());
+        COMMIT";
+    let world = World::on(On::Postgres).await;
+    let (database, store) = (world.database(), &world.store);
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    let own = std::thread::scope(|scope| {
+        // It has the lock, and its row only later.
+        let other = scope.spawn(|| database.lines(OTHER));
+        while database.lines(waiting) != ["1"] {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let handle = tokio::runtime::Handle::current();
+        let own = tokio::task::block_in_place(|| {
+            handle.block_on(make(store, create(draft(E::Thing, "t"))))
+        });
+        other.join().unwrap();
+        own
+    });
+    let told = store.sta_changes(0, 100).await.unwrap();
+    let ids: Vec<i64> = told.iter().map(|it| it.id).collect();
+    assert_eq!(ids, [4711, own]);
 }
 
 pub(crate) async fn one_refused_row_does_not_hold_up_the_others(on: On) {

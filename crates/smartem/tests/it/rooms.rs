@@ -37,6 +37,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "smartem-model",
             "smartem-points",
             "smartem-refine",
+            "smartem-sta",
             "smartem-store",
             "smartem-etl",
             "smartem-http",

@@ -436,6 +436,7 @@ impl Sta {
             version: topic.version,
             path: topic.path.into(),
             payload: message.payload.clone(),
+            again: message.again,
         })
     }
 }

@@ -19,6 +19,8 @@ pub struct StaMessage {
     pub path: Box<str>,
     /// The entity, as JSON.
     pub payload: Bytes,
+    /// Whether the sender may have sent it before, and did not hear that it had arrived.
+    pub again: bool,
 }
 
 /// Why no entity was created of a message, now or ever.
