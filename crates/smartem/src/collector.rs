@@ -1,5 +1,7 @@
 //! Wiring of the collector: points, the faces that receive them, MQTT, newest values.
 
+mod sta;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use anyhow::Context;
 use smartem_collect::receive::authority::StoreAuthority;
 use smartem_collect::receive::influxdb::{self, InfluxdbSettings, PointCounts, QuerySettings};
 use smartem_collect::receive::json::{self, PushConfig, PushReceiver};
+use smartem_collect::receive::mqtt::sta::{StoreChanges, StoreInbox};
 use smartem_collect::receive::mqtt::{self, Access, Doorkeeper, MqttReceiver, Topics};
 use smartem_collect::receive::newest::NewestOfPoints;
 use smartem_collect::receive::sensor_community::{
@@ -26,6 +29,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::sta::Telling;
 use crate::config::ConfigError;
 use crate::output;
 use crate::platform::Platform;
@@ -96,6 +100,7 @@ impl Collector {
             }
         };
         metrics.extend(mqtt.as_ref().map(Mqtt::metrics));
+        metrics.extend(mqtt.as_ref().and_then(|it| it.telling.metrics.clone()));
         parts.extend(mqtt.as_ref().and_then(Mqtt::part));
         let newest = NewestOfPoints {
             points: points.clone(),
@@ -112,6 +117,11 @@ impl Collector {
             mqtt,
             stop,
         })
+    }
+
+    /// Where clients of SensorThings reach MQTT; see [`smartem_serve::SensorThingsSettings`].
+    pub(crate) fn mqtt_endpoints(&self) -> Vec<String> {
+        self.mqtt.as_ref().map_or_else(Vec::new, Mqtt::endpoints)
     }
 
     /// Ends it when nothing more is received: all points are committed, or else the exit status says
@@ -265,11 +275,13 @@ struct Mqtt {
     receiver: JoinHandle<()>,
     counts: Arc<dyn Fn() -> mqtt::MqttCounts + Send + Sync>,
     give_up: CancellationToken,
+    telling: Telling,
 }
 
 enum From {
     Broker(Broker),
-    Subscription(Subscription),
+    /// Of the broker at this address.
+    Subscription(Subscription, String),
 }
 
 async fn start_mqtt(
@@ -299,28 +311,39 @@ async fn start_mqtt(
     );
     let counts = Arc::new(receiver.counts());
     let give_up = CancellationToken::new();
-    let (sink, inbox) = mpsc::channel::<Vec<Incoming>>(INBOX);
-    let from = if config.broker.is_empty() {
+    let (sink, messages) = mpsc::channel::<Vec<Incoming>>(INBOX);
+    let public_url = platform.config.serve.public_url.as_deref();
+    let changes = StoreChanges::new(store.clone(), clock.clone(), public_url);
+    let (from, telling, doorkeeper) = if config.broker.is_empty() {
         let settings = config.broker_settings(store.dir())?;
         let access = Access {
             open_reading: config.open_reading,
-            takes_sta: false,
+            takes_sta: true,
         };
-        let doorkeeper = Doorkeeper::new(authority, points.clone(), topics, access);
-        let broker = Broker::start(settings, Arc::new(doorkeeper), sink).await?;
+        let doorkeeper = Arc::new(Doorkeeper::new(authority, points.clone(), topics, access));
+        let broker = Broker::start(settings, doorkeeper.clone(), sink).await?;
         for address in broker.address().into_iter().chain(broker.tls_address()) {
             info!(%address, "the MQTT broker listens");
         }
-        From::Broker(broker)
+        let telling = Telling::to_broker(changes, &broker);
+        (From::Broker(broker), telling, Some(doorkeeper))
     } else {
         let settings = config.subscription_settings()?;
-        From::Subscription(Subscription::start(settings, sink).context("subscribing with MQTT")?)
+        let remote = config.remote_settings()?;
+        let address = config.broker.clone();
+        let telling = Telling::to_remote(changes, remote, &address, store, clock).await?;
+        let subscription = Subscription::start(settings, sink).context("subscribing with MQTT")?;
+        (From::Subscription(subscription, address), telling, None)
     };
+    let waker = telling.waker.clone();
+    let inbox = StoreInbox::new(store.clone(), clock.clone(), Some(waker));
+    let receiver = receiver.with_sta(Arc::new(inbox), doorkeeper);
     Ok(Some(Mqtt {
         from,
-        receiver: tokio::spawn(receiver.run(inbox, give_up.clone())),
+        receiver: tokio::spawn(receiver.run(messages, give_up.clone())),
         counts,
         give_up,
+        telling,
     }))
 }
 
@@ -329,7 +352,7 @@ impl Mqtt {
     fn part(&self) -> Option<ServicePart> {
         match &self.from {
             From::Broker(broker) => Some(mqtt::websocket::part(broker.door())),
-            From::Subscription(_) => None,
+            From::Subscription(..) => None,
         }
     }
 
@@ -337,7 +360,7 @@ impl Mqtt {
         let counts = self.counts.clone();
         let (connection, broker) = match &self.from {
             From::Broker(broker) => (None, Some(broker.state())),
-            From::Subscription(subscription) => (Some(subscription.connection()), None),
+            From::Subscription(subscription, _) => (Some(subscription.connection()), None),
         };
         Arc::new(move || {
             let now = counts();
@@ -376,10 +399,30 @@ impl Mqtt {
         })
     }
 
+    fn endpoints(&self) -> Vec<String> {
+        let broker = match &self.from {
+            From::Broker(broker) => broker,
+            From::Subscription(_, address) => return vec![address.clone()],
+        };
+        // What listens to this machine only, others do not reach.
+        let listens = [("mqtt", broker.address()), ("mqtts", broker.tls_address())];
+        let reached = listens.into_iter().filter_map(|(scheme, address)| {
+            let address = address.filter(|it| !it.ip().is_loopback())?;
+            Some(format!("{scheme}://{{host}}:{}", address.port()))
+        });
+        reached.chain(["{ws}/mqtt".to_owned()]).collect()
+    }
+
     async fn close(self) {
         match self.from {
-            From::Broker(broker) => broker.stop().await,
-            From::Subscription(subscription) => subscription.stop().await,
+            From::Broker(broker) => {
+                self.telling.close().await;
+                broker.stop().await;
+            }
+            From::Subscription(subscription, _) => {
+                subscription.stop().await;
+                self.telling.close().await;
+            }
         }
         let give_up = self.give_up.clone();
         let waited = tokio::time::timeout(GIVE_UP, self.receiver);

@@ -9,6 +9,7 @@ mod influxdb_query;
 mod influxdb_write;
 mod mqtt;
 mod mqtt_sta;
+mod mqtt_sta_store;
 mod mqtt_websocket;
 mod network;
 mod opensensemap;

@@ -61,7 +61,8 @@ pub struct SensorThingsSettings {
     pub core_only: bool,
     /// The most entities of a page.
     pub top_max: u64,
-    /// Where the MQTT extension is reached: `mqtt://data.example.org:1883`.
+    /// Where the MQTT extension is reached: `mqtt://data.example.org:1883`. `{host}` in it stands for the host of
+    /// the root of the service, and `{ws}` for the address of its server over WebSocket.
     pub mqtt: Vec<String>,
 }
 

@@ -112,15 +112,20 @@ pub(super) fn answer(sta: &Sta, call: &Call) -> Reply {
         .collect();
     let mut body = json!({"value": sets});
     if version != Version::V1_0 {
-        body["serverSettings"] = settings(sta, version);
+        body["serverSettings"] = settings(sta, version, root);
     }
     let bytes = body.to_string().into_bytes();
     super::reply(StatusCode::OK, Body::JSON, bytes)
 }
 
 /// What the server can do, and how much at a time.
-fn settings(sta: &Sta, version: Version) -> Value {
-    let mqtt = &sta.settings.mqtt;
+fn settings(sta: &Sta, version: Version, root: &str) -> Value {
+    let mqtt: Vec<String> = sta
+        .settings
+        .mqtt
+        .iter()
+        .map(|it| endpoint(it, root))
+        .collect();
     let limits = sta.limits(version);
     let mut conformance: Vec<String> = Vec::new();
     if version == Version::V1_1 {
@@ -149,4 +154,57 @@ fn settings(sta: &Sta, version: Version) -> Value {
         }
     }
     settings
+}
+
+/// An endpoint of MQTT with the names by which the root of the service is reached.
+fn endpoint(named: &str, root: &str) -> String {
+    let (scheme, rest) = root.split_once("://").unwrap_or(("http", root));
+    let server = rest.split('/').next().unwrap_or_default();
+    // An address of IPv6 has colons of its own, within brackets.
+    let host = match server.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => server,
+    };
+    let web = if scheme == "https" { "wss" } else { "ws" };
+    named
+        .replace("{host}", host)
+        .replace("{ws}", &format!("{web}://{server}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_have_the_name_by_which_the_service_is_reached() {
+        for (named, root, expected) in [
+            (
+                "mqtt://{host}:1883",
+                "https://sta.example.org:8443/sta/v1.1",
+                "mqtt://sta.example.org:1883",
+            ),
+            (
+                "mqtt://{host}:1883",
+                "http://[2001:db8::1]/sta/v1.1",
+                "mqtt://[2001:db8::1]:1883",
+            ),
+            (
+                "{ws}/mqtt",
+                "https://sta.example.org:8443/sta/v1.1",
+                "wss://sta.example.org:8443/mqtt",
+            ),
+            (
+                "{ws}/mqtt",
+                "http://[::1]:8080/sta/v1.1",
+                "ws://[::1]:8080/mqtt",
+            ),
+            (
+                "mqtt://mqtt.example.org",
+                "http://sta.example.org/sta/v1.1",
+                "mqtt://mqtt.example.org",
+            ),
+        ] {
+            assert_eq!(endpoint(named, root), expected);
+        }
+    }
 }

@@ -69,6 +69,9 @@ pub(super) fn put(services: &Services, mut state: ServeState, collector: &mut Co
     state.readiness = services.readiness();
     state.has_internal = services.has_internal();
     state.metrics = std::mem::take(&mut collector.metrics);
+    if state.sensorthings.mqtt.is_empty() {
+        state.sensorthings.mqtt = collector.mqtt_endpoints();
+    }
     let parts = std::mem::take(&mut collector.parts);
     services.put(smartem_serve::routers(state, parts));
 }

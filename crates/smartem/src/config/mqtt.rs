@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use smartem_collect::receive::mqtt::Topics;
 use smartem_collect::receive::mqtt::sta::StaTopic;
-use smartem_mqtt::{BrokerSettings, RemoteTls, SubscriptionSettings, TlsFiles};
+use smartem_mqtt::{BrokerSettings, RemoteSettings, RemoteTls, SubscriptionSettings, TlsFiles};
 use url::Url;
 
 use super::ConfigError;
@@ -106,6 +106,32 @@ impl MqttConfig {
     /// # Errors
     /// When its address cannot be understood.
     pub(crate) fn subscription_settings(&self) -> Result<SubscriptionSettings, ConfigError> {
+        let (host, port, tls) = self.other_broker()?;
+        Ok(SubscriptionSettings {
+            tls,
+            user: self.username.clone(),
+            password_file: self.password_file.clone(),
+            topics: vec![format!("{}/#", self.prefix.trim_matches('/'))],
+            ..SubscriptionSettings::new(host, port, self.client_id.clone())
+        })
+    }
+
+    /// How another broker is told of SensorThings: by a client of its own, since a session has one connection.
+    ///
+    /// # Errors
+    /// When its address cannot be understood.
+    pub(crate) fn remote_settings(&self) -> Result<RemoteSettings, ConfigError> {
+        let (host, port, tls) = self.other_broker()?;
+        Ok(RemoteSettings {
+            tls,
+            user: self.username.clone(),
+            password_file: self.password_file.clone(),
+            ..RemoteSettings::new(host, port, format!("{}-sta", self.client_id))
+        })
+    }
+
+    /// Host, port and encryption of another broker.
+    fn other_broker(&self) -> Result<(String, u16, RemoteTls), ConfigError> {
         let refused = |problem: &str| {
             ConfigError(format!(
                 "`collect.mqtt.broker` is `{}`: {problem}; write `mqtt://host:1883` or \
@@ -129,15 +155,7 @@ impl MqttConfig {
             ));
         }
         let host = url.host_str().ok_or_else(|| refused("it names no host"))?;
-        let port = url.port().unwrap_or(port);
-        let usual = SubscriptionSettings::new(host, port, self.client_id.clone());
-        Ok(SubscriptionSettings {
-            tls,
-            user: self.username.clone(),
-            password_file: self.password_file.clone(),
-            topics: vec![format!("{}/#", self.prefix.trim_matches('/'))],
-            ..usual
-        })
+        Ok((host.to_owned(), url.port().unwrap_or(port), tls))
     }
 }
 
