@@ -3,6 +3,9 @@
 //! `cargo run --release -p sta-conformance --example sta_load -- URL [--things 1000] [--observations 10000000]
 //! [--token TOKEN] [--ask-only]`. The service should be empty before; nothing is removed.
 
+#![expect(clippy::print_stdout, reason = "the table is what it is for")]
+
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -238,14 +241,16 @@ fn list(datastreams: &[Value], each: u64, at: u64) -> Option<String> {
             body.push(',');
         }
         let id = &datastreams[usize::try_from(datastream).ok()?];
-        body += &format!(
+        let _ = write!(
+            body,
             r#"{{"Datastream":{{"@iot.id":{id}}},"components":["phenomenonTime","result"],"dataArray":["#
         );
         for n in row..end {
             let hour = i64::try_from(n % each).ok()?;
             let result = ((n * 7919) % 1000) as f64 / 10.0;
             let comma = if n == row { "" } else { "," };
-            body += &format!(r#"{comma}["{}",{result}]"#, time(BEGIN + hour * 3600));
+            let at = time(BEGIN + hour * 3600);
+            let _ = write!(body, r#"{comma}["{at}",{result}]"#);
         }
         body += "]}";
         row = end;
@@ -313,9 +318,13 @@ async fn questions(
     rows: &mut Vec<(String, String)>,
 ) -> Result<(), Fault> {
     let (_, some) = service
-        .get("Datastreams?$filter=name eq 'pm10'&$top=1&$skip=500")
+        .get("Datastreams?$filter=name eq 'pm10'&$top=1&$skip=5")
         .await?;
-    let id = some["value"][0]["@iot.id"].clone();
+    // A text stands in quotes in a path.
+    let id = match &some["value"][0]["@iot.id"] {
+        Value::String(text) => format!("'{text}'"),
+        other => other.to_string(),
+    };
     let span = format!(
         "phenomenonTime ge {} and phenomenonTime lt {}",
         time(BEGIN + 10 * 86_400),

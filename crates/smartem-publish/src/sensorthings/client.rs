@@ -7,6 +7,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use smartem_etl::{OutputError, Run};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use super::config::{Credentials, SensorThingsSettings};
@@ -15,6 +16,9 @@ use crate::remote::{Attempts, Failure, duration, is_passing, passing, retry_afte
 /// Pages of one listing; more of them are a server that leads in circles.
 const MOST_PAGES: usize = 1000;
 
+/// The conformance class of a service that finds what is there already by itself.
+const UPSERT: &str = "urn:smartem:sta:upsert";
+
 /// Asks and writes.
 pub(super) struct Client {
     http: reqwest::Client,
@@ -22,6 +26,8 @@ pub(super) struct Client {
     root: String,
     user: Option<(String, String)>,
     attempts: Attempts,
+    /// Whether the service declares [`UPSERT`], once that was asked.
+    upserts: OnceCell<bool>,
 }
 
 /// A client that could not be made.
@@ -133,7 +139,18 @@ impl Client {
             root: url.as_str().trim_end_matches('/').to_owned(),
             user,
             attempts: Attempts::new(settings.attempts, settings.backoff),
+            upserts: OnceCell::new(),
         })
+    }
+
+    /// Whether the same may be sent again to the service, which finds what is there.
+    async fn upserts(&self, run: &Run) -> Result<bool, OutputError> {
+        let asked = self.upserts.get_or_try_init(|| async {
+            let root = self.get(run, &self.root).await?;
+            let classes = root["serverSettings"]["conformance"].as_array();
+            Ok(classes.is_some_and(|classes| classes.iter().any(|it| it == UPSERT)))
+        });
+        asked.await.copied()
     }
 
     /// The address of the service, for messages.
@@ -239,7 +256,14 @@ impl Client {
         body: &Value,
         attempt: u32,
     ) -> Result<Posted, OutputError> {
-        let address = self.address(path, &[]);
+        // A new location of a thing is another one, also where it has the name of the one before.
+        let is_place = path.ends_with("/Locations");
+        let options = if !is_place && self.upserts(run).await? {
+            vec![("onDuplicate", "update".to_owned())]
+        } else {
+            Vec::new()
+        };
+        let address = self.address(path, &options);
         let body = Some(bytes::Bytes::from(body.to_string()));
         let sent = async {
             match self.attempt(&Method::POST, &address, body).await {

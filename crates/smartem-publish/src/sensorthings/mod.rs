@@ -46,7 +46,8 @@ const ABOUT: About = About {
         publisher may write to a Datastream.\n\n\
         When an answer is lost, nothing is sent again before it was looked whether it is there now. A service that \
         makes something long after its client gave up can still have it twice for a while: observations that are \
-        there twice are removed when their hours are looked at again.\n\n\
+        there twice are removed when their hours are looked at again. Another smartem (any service with the class \
+        `urn:smartem:sta:upsert`) has nothing twice at all.\n\n\
         Counted: `entities_made`, `observations_written`, `observations_changed`, `observations_there` (with the \
         same result), `doubles_removed`, `observations_refused`, `rows_without_datastream` (of other inputs).",
     checkpoint: "None of its own: the input's checkpoint moves after the service has acknowledged. A batch that \

@@ -131,6 +131,8 @@ fn settings(sta: &Sta, version: Version, root: &str) -> Value {
     if version == Version::V1_1 {
         let mqtt_classes = MQTT_CLASSES.iter().filter(|_| !mqtt.is_empty());
         let classes = CLASSES.iter().chain(mqtt_classes);
+        let is_shown = |class: &&&str| !(sta.settings.core_only && **class == "multi-datastream");
+        let classes = classes.filter(is_shown);
         conformance.extend(classes.map(|class| format!("{V1_1}{class}")));
         conformance.extend(EXTENSIONS.map(str::to_owned));
     }

@@ -107,16 +107,24 @@ fn shifted(at: Timestamp, by: SignedDuration) -> Result<Timestamp, TimeError> {
         .map_err(|_| TimeError("the interval reaches beyond the years that are known".to_owned()))
 }
 
-/// A moment; see [`Moment::parse`].
+/// A moment; see [`Moment::parse`]. What is beyond the times that are known, which reading takes for the last
+/// of them, is none: it would not come back as it was.
 pub(crate) fn instant(text: &str) -> Result<Timestamp, TimeError> {
-    Moment::parse(text.trim())
-        .and_then(Moment::instant)
-        .ok_or_else(|| {
-            TimeError(format!(
-                "`{}` is no time in the form 2020-01-31T12:00:00Z",
-                super::error::excerpt(text)
-            ))
-        })
+    let read = Moment::parse(text.trim()).and_then(Moment::instant);
+    let at = read.ok_or_else(|| {
+        TimeError(format!(
+            "`{}` is no time in the form 2020-01-31T12:00:00Z",
+            super::error::excerpt(text)
+        ))
+    })?;
+    if at == Timestamp::MAX || at == Timestamp::MIN {
+        return Err(TimeError(format!(
+            "`{}` is beyond the times that are known, which end with {}",
+            super::error::excerpt(text),
+            Timestamp::MAX.strftime("%Y-%m-%d")
+        )));
+    }
+    Ok(at)
 }
 
 /// An ISO 8601 duration of fixed length; a day has 24 hours. `None` for anything else, also for months.

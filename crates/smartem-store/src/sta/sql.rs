@@ -236,8 +236,10 @@ impl Row {
     }
 
     pub(crate) fn optional_time(&self, at: usize) -> Result<Option<Timestamp>, Fault> {
-        let time = |micros| {
-            Timestamp::from_microsecond(micros).map_err(|_| Fault::unknown("a time", &micros))
+        let time = |micros: i64| {
+            // Not from microseconds: that takes none of the last second that there is.
+            let nanoseconds = i128::from(micros) * 1000;
+            Timestamp::from_nanosecond(nanoseconds).map_err(|_| Fault::unknown("a time", &micros))
         };
         self.optional_int(at)?.map(time).transpose()
     }

@@ -71,12 +71,19 @@ fn question(relation: Relation) -> Option<&'static str> {
 }
 
 impl Writer<'_> {
-    /// The entity that a target names.
+    /// The entity that a target names, to be changed or removed: whether there is one is seen when it is taken
+    /// for that. To take it first for a reference would let two who remove it wait for each other.
     ///
     /// # Errors
-    /// When there is none, or when it names a set.
+    /// When there is none on the way to it, or when it names a set.
     pub(super) async fn entity_at(&mut self, target: &WriteTarget) -> Result<Named, Fault> {
         match target {
+            WriteTarget::Path(ResourcePath {
+                root,
+                root_id: Some(id),
+                steps,
+                ..
+            }) if steps.is_empty() && *root != EntityType::Observation => Ok((*root, *id)),
             WriteTarget::Path(path) => self.entity_of(path).await,
             WriteTarget::Earlier(at, None) => self.earlier(*at),
             WriteTarget::Earlier(..) => Err(names_a_set()),
