@@ -156,7 +156,7 @@ impl Keeper {
             Ok(_) => self.kept = Some(mark),
             // The next mark is kept in its place; until then something may be told twice.
             Err(error) => {
-                warn!(%error, "it is not kept how far the broker was told of SensorThings")
+                warn!(%error, "it is not kept how far the broker was told of SensorThings");
             }
         }
     }
