@@ -103,7 +103,7 @@ fn publish(port: &str, topic: &str, payload: &str, more: &[&str]) {
 /// Begins to listen until there were so many messages.
 fn listen(port: &str, topic: &str, number: &str) -> Child {
     let all = ["-q", "1", "-p", port, "-t", topic, "-C", number, "-W", "60"];
-    mosquitto::spawn("mosquitto_sub", &all).unwrap_or_else(|problem| panic!("{problem}"))
+    mosquitto::spawn("mosquitto_sub", all).unwrap_or_else(|problem| panic!("{problem}"))
 }
 
 /// The results of the observations that were heard.
