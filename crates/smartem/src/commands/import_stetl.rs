@@ -78,7 +78,7 @@ async fn import(
     let import = Import {
         source,
         store,
-        vocabulary: vocabulary,
+        vocabulary,
         types: platform
             .catalogue
             .iter()
