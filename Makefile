@@ -50,6 +50,7 @@ test-rust: web ## Tests of the crates: unit, golden, property, black box
 	@scripts/deploy-tools.sh
 	@scripts/sta-tools.sh
 	@scripts/test-make-secrets.sh
+	$(CARGO) build --locked -p sta-conformance
 	$(CARGO) test --workspace --locked --no-fail-fast
 
 .PHONY: test-web

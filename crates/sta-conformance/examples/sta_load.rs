@@ -214,10 +214,8 @@ async fn ids(service: &Service, set: &str) -> Result<Vec<Value>, Fault> {
         all.extend(found.iter().map(|it| it["@iot.id"].clone()));
         match page["@iot.nextLink"].as_str() {
             Some(next) => {
-                path = next
-                    .replacen(&*service.url, "", 1)
-                    .trim_start_matches('/')
-                    .to_owned()
+                let below = next.replacen(&*service.url, "", 1);
+                below.trim_start_matches('/').clone_into(&mut path);
             }
             None => return Ok(all),
         }

@@ -14,7 +14,7 @@ use crate::support::open;
 pub(crate) const WRITER: &str = "smartem_writer";
 
 /// On what a case runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum On {
     Sqlite,
     /// As the role that the collector and the ETL processes have.

@@ -17,6 +17,10 @@ use crate::support::now;
 const QUESTIONS: u32 = 150;
 
 #[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the length of the test is chosen from outside"
+)]
 async fn both_backends_give_the_same_answers() {
     let cases = std::env::var("PROPTEST_CASES").ok();
     let cases: u32 = cases.map_or(QUESTIONS, |it| it.parse().unwrap());
@@ -150,6 +154,11 @@ impl Random {
         }
     }
 
+    /// A number below another one.
+    fn whole(&mut self, most: i64) -> i64 {
+        self.0.random_range(0..most)
+    }
+
     /// Entities of clients, numbered from 200.
     fn rows(&mut self) -> Vec<Row> {
         let mut rows = Vec::new();
@@ -188,20 +197,16 @@ impl Random {
             rows.push(row!(
                 "sta_thing_location",
                 thing_id = id,
-                location_id = 200 + self.below((id - 199) as usize) as i64
+                location_id = 200 + self.whole(id - 199)
             ));
         }
         for id in 200..212_i64 {
             let thing = if self.one_in(5) {
                 GARDEN
             } else {
-                200 + self.below(6) as i64
+                200 + self.whole(6)
             };
-            let count = if self.one_in(4) {
-                0
-            } else {
-                self.below(9) as i64
-            };
+            let count = if self.one_in(4) { 0 } else { self.whole(9) };
             let multi = self.one_in(4).then(|| json!(["x", "y"]));
             let area = self.one_in(2).then(|| self.geometry());
             rows.push(row!(
@@ -209,7 +214,7 @@ impl Random {
                 id = id,
                 is_refined = Val::Bool(false),
                 thing_id = thing,
-                sensor_id = 1 + self.below(3) as i64,
+                sensor_id = 1 + self.whole(3),
                 name = self.text().as_str(),
                 description = self.text().as_str(),
                 observation_type = "any",
@@ -226,11 +231,11 @@ impl Random {
                     "sta_datastream_property",
                     datastream_id = id,
                     position = position,
-                    observed_property_id = 1 + self.below(3) as i64
+                    observed_property_id = 1 + self.whole(3)
                 ));
             }
             for n in 1..=count {
-                let start = hour(self.below(6) as i64);
+                let start = hour(self.whole(6));
                 let result = self.one_in(2).then(|| self.number());
                 let json = if result.is_some() {
                     Val::Null
@@ -244,11 +249,11 @@ impl Random {
                     n = n,
                     end_time = self
                         .one_in(2)
-                        .then(|| time(start + 1_800_000_000 * (1 + self.below(3) as i64))),
+                        .then(|| time(start + 1_800_000_000 * (1 + self.whole(3)))),
                     result = result,
                     result_json = json,
                     result_time = self.one_in(2).then(|| time(start + 1_234_567)),
-                    feature_id = self.one_in(2).then(|| 200 + self.below(6) as i64),
+                    feature_id = self.one_in(2).then(|| 200 + self.whole(6)),
                     quality = self.one_in(3).then(|| self.json()),
                     parameters = self.one_in(3).then(|| json!({"a": self.json()}))
                 ));

@@ -69,32 +69,29 @@ pub(crate) use row;
 /// Puts rows into the tables of a store.
 pub(crate) fn fill(world: &World, rows: &[Row]) {
     let mut script = String::new();
-    match world.kind() {
-        On::Sqlite => {
-            for Row(table, columns) in rows {
-                let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-                let values: Vec<String> = columns.iter().map(|(_, it)| sqlite(it)).collect();
-                insert(&mut script, table, &names, &values);
-            }
-            let file = world.store.dir().join("smartem.sqlite");
-            let connection = rusqlite::Connection::open(file).unwrap();
-            connection
-                .execute_batch(&format!("BEGIN; {script} COMMIT;"))
-                .unwrap();
+    if world.kind() == On::Sqlite {
+        for Row(table, columns) in rows {
+            let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+            let values: Vec<String> = columns.iter().map(|(_, it)| sqlite(it)).collect();
+            insert(&mut script, table, &names, &values);
         }
-        _ => {
-            for Row(table, columns) in rows {
-                if *table == "observation" {
-                    observation(&mut script, columns);
-                    continue;
-                }
-                let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-                let values: Vec<String> = columns.iter().map(|(_, it)| postgres(it)).collect();
-                insert(&mut script, &postgres_table(table), &names, &values);
-            }
-            world.database().lines(&script);
-        }
+        let file = world.store.dir().join("smartem.sqlite");
+        let connection = rusqlite::Connection::open(file).unwrap();
+        connection
+            .execute_batch(&format!("BEGIN; {script} COMMIT;"))
+            .unwrap();
+        return;
     }
+    for Row(table, columns) in rows {
+        if *table == "observation" {
+            observation(&mut script, columns);
+            continue;
+        }
+        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        let values: Vec<String> = columns.iter().map(|(_, it)| postgres(it)).collect();
+        insert(&mut script, &postgres_table(table), &names, &values);
+    }
+    world.database().lines(&script);
 }
 
 fn insert(script: &mut String, table: &str, names: &[&str], values: &[String]) {
@@ -318,16 +315,11 @@ fn shared() -> Vec<Row> {
 fn refined(station: i64) -> Vec<Row> {
     let mut rows = Vec::new();
     let lon = 5.0 + station as f64;
-    for (nth, (indicator, unit, symbol, count)) in [
-        ("no2", "ug/m3", "µg/m³", 10),
-        ("noiseavg", "dB[SPL]{A}", "dB(A)", 5),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let nth = nth as i64;
+    for (nth, indicator, unit, symbol, count, sensor) in [
+        (0, "no2", "ug/m3", "µg/m³", 10, "no2-S27"),
+        (1, "noiseavg", "dB[SPL]{A}", "dB(A)", 5, "noise-S1"),
+    ] {
         let key = (station - 1) * 2 + nth + 1;
-        let sensor = ["no2-S27", "noise-S1"][nth as usize];
         rows.push(row!(
             "series",
             key = key,
@@ -379,6 +371,7 @@ fn refined(station: i64) -> Vec<Row> {
 /// The id of the thing of a client.
 pub(crate) const GARDEN: i64 = 10;
 
+#[expect(clippy::too_many_lines, reason = "a table of rows")]
 fn made() -> Vec<Row> {
     let area = json!({"type": "Polygon", "coordinates":
         [[[4.0, 50.0], [8.0, 50.0], [8.0, 53.0], [4.0, 53.0], [4.0, 50.0]]]});
@@ -482,8 +475,7 @@ fn made() -> Vec<Row> {
         Value::Null,
         json!(12_345_678_901_234_567_890_u64),
     ];
-    for (n, result) in results.into_iter().enumerate() {
-        let n = n as i64;
+    for (n, result) in (0..).zip(results) {
         rows.push(row!(
             "sta_observation",
             datastream_id = 12,

@@ -21,6 +21,7 @@ mod reference;
 mod replay;
 mod rooms;
 mod runs;
+mod sensorthings;
 mod services;
 mod sharing;
 mod support;
