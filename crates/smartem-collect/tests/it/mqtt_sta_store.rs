@@ -130,7 +130,7 @@ impl Platform {
             "-q", "1", "-p", &port, "-C", &number, "-W", "30", "-t", filter,
         ];
         let before = self.broker.subscriptions();
-        let child = mosquitto::spawn("mosquitto_sub", &all);
+        let child = mosquitto::spawn("mosquitto_sub", all);
         let child = child.unwrap_or_else(|problem| panic!("{problem}"));
         until(|| self.broker.subscriptions() > before).await;
         child
@@ -630,7 +630,7 @@ async fn another_broker_is_told_everything_also_of_the_time_between() {
         "-t",
         "v1.1/Datastreams(1)/Observations",
     ];
-    let child = mosquitto::spawn("mosquitto_sub", &all).unwrap();
+    let child = mosquitto::spawn("mosquitto_sub", all).unwrap();
     sleep(Duration::from_millis(500)).await;
 
     let mut kept = None;

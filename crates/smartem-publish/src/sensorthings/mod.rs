@@ -61,7 +61,7 @@ budget = "280s"
 
 [process.publisher-sensorthings.sensorthings]
 url = "https://sta.example/v1.1"
-token_file = "/run/secrets/sta-token"
+# token_file = "/run/secrets/sta-token"
 "#,
 };
 
