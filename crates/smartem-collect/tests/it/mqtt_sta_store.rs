@@ -703,3 +703,78 @@ async fn another_broker_is_told_everything_also_of_the_time_between() {
     running.await.unwrap();
     remote.stop(PATIENCE).await;
 }
+
+#[tokio::test]
+async fn a_topic_takes_what_is_among_the_entities_of_its_path() {
+    let bench = Bench::new().await;
+    let (store, clock) = (&bench.store, bench.clock());
+    let changes = StoreChanges::new(store.clone(), clock.clone(), None);
+    let (mark, _) = changes.changes_since(None).await.unwrap();
+    for name in ["t", "u"] {
+        write(store, &clock, "Things", thing(name)).await;
+    }
+    let streams = get(store, &clock, "Datastreams?$select=id").await;
+    let last = streams["value"][3]["@iot.id"].as_i64().unwrap();
+    let path = format!("Datastreams({last})/Observations");
+    write(store, &clock, &path, json!({"result": 7})).await;
+    let (_, page) = changes.changes_since(Some(mark)).await.unwrap();
+
+    let table = [
+        ("v1.1/Things", 2),
+        ("v1.1/Things(2)", 1),
+        ("v1.1/Things(2)/name", 1),
+        ("v1.1/Things(2)/name/$value", 1),
+        ("v1.1/Things(3)", 0),
+        ("v1.1/Things(1)/Datastreams", 2),
+        ("v1.1/Things(1)/Datastreams(1)", 1),
+        ("v1.1/Things(2)/Datastreams(1)", 0),
+        ("v1.1/Things?$filter=name eq 'u'", 1),
+        ("v1.1/Things(2)/Datastreams?$filter=name eq 'b'&$top=0", 1),
+        ("v1.1/Datastreams(1)/Thing", 1),
+        ("v1.1/Datastreams(1)/Observations", 0),
+        ("v1.1/Datastreams(1)/Thing/Datastreams(2)/Observations", 0),
+        ("v1.1/Observations", 1),
+        ("v1.1/Observations?$filter=result gt 7", 0),
+        ("v1.1/Observations?$filter=Datastream/Thing/name eq 'u'", 1),
+        ("sta/v1.0/FeaturesOfInterest(1)/Observations", 1),
+        ("v1.1/MultiDatastreams", 0),
+        ("v1.1/Sensors", 4),
+    ];
+    for (topic, expected) in table {
+        let filter = changes.filter(topic);
+        let filter = filter.unwrap_or_else(|| panic!("{topic} is none"));
+        let mut told = 0;
+        for change in &page {
+            let payload = changes.render(&filter, change).await.unwrap();
+            told += usize::from(payload.is_some());
+        }
+        assert_eq!(told, expected, "{topic}");
+    }
+    for topic in [
+        "v1.1/Nothing",
+        "v1.1/Things(1)/$ref",
+        "v1.1/Things/$count",
+        "v1.1/Observations?$apply=aggregate(result with average as a)",
+        "v1.1/Observations?resample=1h",
+        "v1.1/Observations?$filter=result gt",
+        "v1.1/Things(1)?$filter=name eq 't'",
+        "v2.0/Things",
+        "smartem/1/no2",
+    ] {
+        assert!(changes.filter(topic).is_none(), "{topic}");
+    }
+
+    // For those who subscribe with wildcards, and for other brokers.
+    let plain = changes.with_plain_topics_only();
+    let observation = (last << 32) | 1;
+    let topics: Vec<String> = page.iter().flat_map(|it| plain.topics(it)).collect();
+    for topic in [
+        "v1.1/Observations".to_owned(),
+        format!("v1.0/Observations({observation})"),
+        format!("v1.1/Datastreams({last})/Observations"),
+        "v1.0/Things(2)".to_owned(),
+    ] {
+        assert!(topics.contains(&topic), "{topic}");
+    }
+    assert!(topics.iter().all(|it| it.starts_with("v1.")));
+}
