@@ -32,6 +32,8 @@ pub struct StoreChanges {
     server: String,
     /// What topics with the version may begin with.
     prefixes: &'static [&'static str],
+    /// The mark of now when it was asked for the last time: who waits for subscribers asks often.
+    newest: Mutex<Option<StoreMark>>,
 }
 
 /// A place in the order of changes of a store. It can be kept, and gone on with at the next start.
@@ -75,6 +77,7 @@ impl StoreChanges {
             clock,
             server: public_url.unwrap_or_default().trim_end_matches('/').into(),
             prefixes: &["", "sta/"],
+            newest: Mutex::default(),
         }
     }
 
@@ -100,6 +103,24 @@ impl StoreChanges {
             Ok(_) | Err(_) => None,
         };
         Ok(found.filter(|it| it.id == id))
+    }
+
+    /// The mark of now, in a state of the store that was read just before.
+    async fn newest(&self, state: u64) -> Result<StoreMark, StaUnavailable> {
+        let known = || self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = known().clone();
+        if let Some(mark) = last.filter(|it| it.seen == Some(state)) {
+            return Ok(mark);
+        }
+        let newest = self.store.sta_newest_change().await;
+        let mark = StoreMark {
+            entities: newest.map_err(|error| unavailable(&error))?,
+            within: None,
+            refined: ChangeMark::after_change(state),
+            seen: Some(state),
+        };
+        *known() = Some(mark.clone());
+        Ok(mark)
     }
 
     /// Changes of entities after a mark, which goes on.
@@ -162,14 +183,7 @@ impl StaChanges for StoreChanges {
         let state = self.store.change().await;
         let state = state.map_err(|error| unavailable(&error))?;
         let Some(mut mark) = mark else {
-            let newest = self.store.sta_newest_change().await;
-            let now = StoreMark {
-                entities: newest.map_err(|error| unavailable(&error))?,
-                within: None,
-                refined: ChangeMark::after_change(state),
-                seen: Some(state),
-            };
-            return Ok((now, Vec::new()));
+            return Ok((self.newest(state).await?, Vec::new()));
         };
         let mut changes = Vec::new();
         if mark.seen == Some(state) {
