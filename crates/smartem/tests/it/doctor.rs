@@ -334,10 +334,10 @@ fn a_postgresql_store_is_judged_by_what_its_role_may_do() {
     database.psql(stranger).unwrap();
     let stranger = report(&database.url_of("stranger"));
     stranger.is("schema", "fail", "may not look");
-    let older = "DELETE FROM smartem.schema_version WHERE version = 3";
+    let older = "DELETE FROM smartem.schema_version WHERE version = 4";
     database.psql(older).unwrap();
     let older = report(&database.url_of("smartem_writer"));
-    older.is("schema", "fail", "version 2, and 3 is needed");
+    older.is("schema", "fail", "version 3, and 4 is needed");
     let nowhere = report("postgresql://smartem_api@127.0.0.1:1/gis?sslmode=disable");
     assert_eq!(nowhere.status, 1);
     nowhere.is("PostgreSQL", "fail", "network policies");
