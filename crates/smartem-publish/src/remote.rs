@@ -1,18 +1,124 @@
 //! What all servers that we push to have in common: when a request is worth another attempt, and how an
 //! answer is told.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use rand::Rng;
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde_json::Value;
+use smartem_etl::{SettingsError, Site};
+use url::Url;
 
 /// A wait that a server asks for is honoured up to this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Of what a server says so many characters are told.
 const LONGEST_TEXT: usize = 600;
+
+/// Who writes. Never shown.
+#[derive(Clone)]
+pub enum Credentials {
+    /// A server that lets anybody write.
+    None,
+    /// User and password.
+    Password(String, String),
+    /// A token.
+    Token(String),
+}
+
+/// How settings name who writes.
+pub(crate) struct Named<'a> {
+    pub(crate) username: Option<&'a str>,
+    pub(crate) password_file: Option<&'a Path>,
+    pub(crate) token_file: Option<&'a Path>,
+}
+
+impl Named<'_> {
+    /// Reads what the files hold.
+    ///
+    /// # Errors
+    /// When they do not go together, when a file cannot be read, or when a secret is in the address.
+    pub(crate) fn credentials(&self, url: &Url, site: &Site) -> Result<Credentials, SettingsError> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(SettingsError(
+                "`url`: write the user to `username` and the password to a file that \
+                 `password_file` names, not into the address"
+                    .to_owned(),
+            ));
+        }
+        match (self.username, self.password_file, self.token_file) {
+            (None, None, None) => Ok(Credentials::None),
+            (Some(user), Some(file), None) => {
+                let password = site.secret("password_file", file)?;
+                Ok(Credentials::Password(user.to_owned(), password))
+            }
+            (None, None, Some(file)) => Ok(Credentials::Token(site.secret("token_file", file)?)),
+            _ => Err(SettingsError(
+                "give `username` and `password_file`, or `token_file` alone, or none of them"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+/// For one request, unless settings say otherwise.
+pub(crate) fn timeout() -> SignedDuration {
+    SignedDuration::from_secs(30)
+}
+
+/// So often a request is made, unless settings say otherwise.
+pub(crate) fn attempts() -> u32 {
+    5
+}
+
+/// The wait before the second attempt, unless settings say otherwise.
+pub(crate) fn backoff() -> SignedDuration {
+    SignedDuration::from_millis(500)
+}
+
+/// A client that speaks as us, and takes no redirect: a write that is led to another page is none.
+///
+/// `scheme` is the word before a token.
+pub(crate) fn client(
+    scheme: &str,
+    credentials: Credentials,
+    timeout: SignedDuration,
+) -> Result<(reqwest::Client, Option<(String, String)>), ClientError> {
+    let mut headers = HeaderMap::new();
+    let mut user = None;
+    match credentials {
+        Credentials::None => {}
+        Credentials::Password(name, password) => user = Some((name, password)),
+        Credentials::Token(token) => {
+            let value = HeaderValue::from_str(&format!("{scheme} {token}"));
+            let mut value = value.map_err(|_| ClientError::Token)?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+    }
+    let timeout = duration(timeout);
+    let http = reqwest::Client::builder()
+        .user_agent(concat!("smartem/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(timeout)
+        .connect_timeout(timeout.min(Duration::from_secs(10)))
+        .build()?;
+    Ok((http, user))
+}
+
+/// A client that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    #[error("making an HTTP client")]
+    Http(#[from] reqwest::Error),
+    #[error("`token_file` holds characters that no header may")]
+    Token,
+    #[error("`url`: {0} cannot be the base of an address")]
+    Address(Url),
+}
 
 /// Why a request did not do what it should.
 pub(crate) enum Failure {

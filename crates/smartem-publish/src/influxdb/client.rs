@@ -1,17 +1,18 @@
 //! The write door of InfluxDB 1.x: one request, tried again while that may help.
 
 use std::io::Write as _;
-use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::StatusCode;
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue};
+use reqwest::header::CONTENT_ENCODING;
 use smartem_etl::{OutputError, Run};
 use url::Url;
 
-use super::config::{Credentials, InfluxdbSettings};
-use crate::remote::{Attempts, Failure, duration, is_passing, passing, retry_after, told};
+use super::config::InfluxdbSettings;
+use crate::remote::{
+    Attempts, ClientError, Credentials, Failure, client, is_passing, passing, retry_after, told,
+};
 
 /// Writes to one database.
 pub(super) struct Client {
@@ -37,43 +38,12 @@ pub(super) struct Refusal {
     pub is_too_old: bool,
 }
 
-/// A client that could not be made.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ClientError {
-    #[error("making an HTTP client")]
-    Http(#[from] reqwest::Error),
-    #[error("`token_file` holds characters that no header may")]
-    Token,
-    #[error("`url`: {0} cannot be the base of an address")]
-    Address(Url),
-}
-
 impl Client {
     pub(super) fn new(
         settings: &InfluxdbSettings,
         credentials: Credentials,
     ) -> Result<Self, ClientError> {
-        let mut headers = HeaderMap::new();
-        let mut user = None;
-        match credentials {
-            Credentials::None => {}
-            Credentials::Password(name, password) => user = Some((name, password)),
-            Credentials::Token(token) => {
-                let value = HeaderValue::from_str(&format!("Token {token}"));
-                let mut value = value.map_err(|_| ClientError::Token)?;
-                value.set_sensitive(true);
-                headers.insert(AUTHORIZATION, value);
-            }
-        }
-        let timeout = duration(settings.timeout);
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("smartem/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            // A write that is led to another page is none.
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(timeout)
-            .connect_timeout(timeout.min(Duration::from_secs(10)))
-            .build()?;
+        let (http, user) = client("Token", credentials, settings.timeout)?;
         let address = write_address(settings)?;
         let mut place = address.clone();
         place.set_query(None);

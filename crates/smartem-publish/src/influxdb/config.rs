@@ -7,6 +7,7 @@ use smartem_etl::{SettingsError, Site};
 use url::Url;
 
 use super::line_protocol::LineSettings;
+use crate::remote::{Credentials, Named, attempts, backoff, timeout};
 
 /// Settings of the output, `[process.<name>.influxdb]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -55,51 +56,14 @@ fn batch_points() -> usize {
     5000
 }
 
-fn timeout() -> SignedDuration {
-    SignedDuration::from_secs(30)
-}
-
-fn attempts() -> u32 {
-    5
-}
-
-fn backoff() -> SignedDuration {
-    SignedDuration::from_millis(500)
-}
-
-/// Who writes. Never shown.
-#[derive(Clone)]
-pub enum Credentials {
-    /// A server without authentication.
-    None,
-    /// User and password.
-    Password(String, String),
-    /// A token.
-    Token(String),
-}
-
 impl InfluxdbSettings {
     /// Reads what the files of the settings hold.
     pub(super) fn credentials(&self, site: &Site) -> Result<Credentials, SettingsError> {
-        let is_in_url = !self.url.username().is_empty() || self.url.password().is_some();
-        if is_in_url {
-            return Err(SettingsError(
-                "`url`: write the user to `username` and the password to a file that \
-                 `password_file` names, not into the address"
-                    .to_owned(),
-            ));
-        }
-        match (&self.username, &self.password_file, &self.token_file) {
-            (None, None, None) => Ok(Credentials::None),
-            (Some(user), Some(file), None) => {
-                let password = site.secret("password_file", file)?;
-                Ok(Credentials::Password(user.clone(), password))
-            }
-            (None, None, Some(file)) => Ok(Credentials::Token(site.secret("token_file", file)?)),
-            _ => Err(SettingsError(
-                "give `username` and `password_file`, or `token_file` alone, or none of them"
-                    .to_owned(),
-            )),
-        }
+        let named = Named {
+            username: self.username.as_deref(),
+            password_file: self.password_file.as_deref(),
+            token_file: self.token_file.as_deref(),
+        };
+        named.credentials(&self.url, site)
     }
 }

@@ -17,8 +17,9 @@ use async_trait::async_trait;
 use smartem_etl::{About, Batch, Counters, Kind, Output, OutputError, Row, Run, SettingsError};
 use smartem_model::{Quarantine, QuarantineReason};
 
+pub use crate::remote::Credentials;
 use client::{Client, Refusal};
-pub use config::{Credentials, InfluxdbSettings};
+pub use config::InfluxdbSettings;
 pub use geohash::geohash;
 pub use line_protocol::{Encoder, LineSettings, NoPoint, Point, TimePrecision, united};
 
@@ -92,7 +93,7 @@ impl Influxdb {
         settings: InfluxdbSettings,
         credentials: Credentials,
     ) -> Result<Self, SettingsError> {
-        let refused = |error: client::ClientError| SettingsError(error.to_string());
+        let refused = |error: crate::remote::ClientError| SettingsError(error.to_string());
         Ok(Self {
             client: Client::new(&settings, credentials).map_err(refused)?,
             batch_points: settings.batch_points.max(1),

@@ -1,17 +1,17 @@
 //! A SensorThings service from outside: requests that are tried again while that may help.
 
 use std::fmt;
-use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::LOCATION;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use smartem_etl::{OutputError, Run};
 use tokio::sync::OnceCell;
-use url::Url;
 
-use super::config::{Credentials, SensorThingsSettings};
-use crate::remote::{Attempts, Failure, duration, is_passing, passing, retry_after, told};
+use super::config::SensorThingsSettings;
+use crate::remote::{
+    Attempts, ClientError, Credentials, Failure, client, is_passing, passing, retry_after, told,
+};
 
 /// Pages of one listing; more of them are a server that leads in circles.
 const MOST_PAGES: usize = 1000;
@@ -28,17 +28,6 @@ pub(super) struct Client {
     attempts: Attempts,
     /// Whether the service declares [`UPSERT`], once that was asked.
     upserts: OnceCell<bool>,
-}
-
-/// A client that could not be made.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ClientError {
-    #[error("making an HTTP client")]
-    Http(#[from] reqwest::Error),
-    #[error("`token_file` holds characters that no header may")]
-    Token,
-    #[error("`url`: {0} is no http address without query")]
-    Address(Url),
 }
 
 /// An id: a number or a text, as the server has it.
@@ -109,26 +98,7 @@ impl Client {
         settings: &SensorThingsSettings,
         credentials: Credentials,
     ) -> Result<Self, ClientError> {
-        let mut headers = HeaderMap::new();
-        let mut user = None;
-        match credentials {
-            Credentials::None => {}
-            Credentials::Password(name, password) => user = Some((name, password)),
-            Credentials::Token(token) => {
-                let value = HeaderValue::from_str(&format!("Bearer {token}"));
-                let mut value = value.map_err(|_| ClientError::Token)?;
-                value.set_sensitive(true);
-                headers.insert(AUTHORIZATION, value);
-            }
-        }
-        let timeout = duration(settings.timeout);
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("smartem/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(timeout)
-            .connect_timeout(timeout.min(Duration::from_secs(10)))
-            .build()?;
+        let (http, user) = client("Bearer", credentials, settings.timeout)?;
         let url = &settings.url;
         let is_root = matches!(url.scheme(), "http" | "https") && url.query().is_none();
         if !is_root {

@@ -17,8 +17,9 @@ use smartem_etl::{About, Batch, Kind, Output, OutputError, Row, Run, SettingsErr
 use smartem_model::{Quarantine, QuarantineReason, StationId};
 use tokio::sync::Mutex;
 
+pub use crate::remote::Credentials;
 use client::{Client, Id};
-pub use config::{Credentials, SensorThingsSettings, TimeForm};
+pub use config::{SensorThingsSettings, TimeForm};
 use entities::{Known, Series};
 use observations::{
     Listed, Made, Reach, Refused, Wanted, change, compare, make_each, make_list, remove, start_of,
@@ -98,7 +99,7 @@ impl SensorThings {
         settings: &SensorThingsSettings,
         credentials: Credentials,
     ) -> Result<Self, SettingsError> {
-        let refused = |error: client::ClientError| SettingsError(error.to_string());
+        let refused = |error: crate::remote::ClientError| SettingsError(error.to_string());
         Ok(Self {
             client: Client::new(settings, credentials).map_err(refused)?,
             batch: settings.batch_observations.max(1),

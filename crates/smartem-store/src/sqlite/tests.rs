@@ -116,7 +116,8 @@ async fn a_series_that_counts_wrongly_is_told_by_the_check() {
                  VALUES (1, 'no2', 'a', 'ug/m3', 'NO2', 1);",
         )
         .unwrap();
-    let store = crate::Store::open(dir.path(), Access::Existing).await;
+    // Opened so, the entities of the station are made.
+    let store = crate::Store::open(dir.path(), Access::Create { now: NOW }).await;
     let report = store.unwrap().check().await.unwrap();
     assert_eq!(
         report.problems,
