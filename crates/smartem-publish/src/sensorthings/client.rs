@@ -116,8 +116,12 @@ impl Client {
     /// Whether the same may be sent again to the service, which finds what is there.
     async fn upserts(&self, run: &Run) -> Result<bool, OutputError> {
         let asked = self.upserts.get_or_try_init(|| async {
-            let root = self.get(run, &self.root).await?;
-            let classes = root["serverSettings"]["conformance"].as_array();
+            // Some services have nothing at their root without a slash; they declare nothing then.
+            let Answer::Done { body, .. } = self.send(run, &Method::GET, &self.root, None).await?
+            else {
+                return Ok(false);
+            };
+            let classes = body["serverSettings"]["conformance"].as_array();
             Ok(classes.is_some_and(|classes| classes.iter().any(|it| it == UPSERT)))
         });
         asked.await.copied()
