@@ -162,6 +162,44 @@ async fn an_hour_that_changed_is_changed_there_and_a_late_one_is_added() {
 }
 
 #[tokio::test]
+async fn what_is_there_twice_is_there_once_when_its_hour_is_looked_at_again() {
+    let Some(server) = Django::start() else {
+        return;
+    };
+    let bench = Bench::new(None).await;
+    let rows: Vec<Row> = (0..3).map(|n| row("23", "no2", n, 10.0)).collect();
+    bench
+        .write(&output(server.root()), rows.clone())
+        .await
+        .unwrap();
+    let datastream = server.list("Datastreams").await.remove(0);
+    let double = json!({
+        "phenomenonTime": rows[1].attributes["start"], "result": 10.0,
+        "Datastream": {"@iot.id": datastream["@iot.id"]},
+        "FeatureOfInterest": {"@iot.id": server.list("FeaturesOfInterest").await[0]["@iot.id"]},
+    });
+    let made = reqwest::Client::new()
+        .post(format!("{}/Observations", server.root()))
+        .header("content-type", "application/json")
+        .body(double.to_string())
+        .send()
+        .await
+        .unwrap();
+    assert!(made.status().is_success(), "{}", made.status());
+    assert_eq!(observations(&server, &datastream).await.len(), 4);
+    bench
+        .write(&output(server.root()), rows.clone())
+        .await
+        .unwrap();
+    assert_eq!(observations(&server, &datastream).await, expected(&rows));
+    assert!(
+        bench.counted().contains("doubles_removed 1"),
+        "{}",
+        bench.counted()
+    );
+}
+
+#[tokio::test]
 async fn quality_and_provenance_go_with_an_observation() {
     let Some(server) = Django::start() else {
         return;
